@@ -1,0 +1,29 @@
+//! The file and its checks: TOML in, plain settings of the components out, or every problem at once.
+
+use std::path::Path;
+
+use crate::{admin, gate, observe, server, store};
+
+/// A configuration that passed every check.
+pub struct Config {
+    /// `[server]`
+    pub server: server::Settings,
+    /// `[admin]`; none if the section is absent.
+    pub admin: Option<admin::Settings>,
+    /// `[store]`
+    pub store: store::Settings,
+    /// `[audit]`
+    pub audit: observe::AuditSettings,
+    /// `[endpoint.*]`, in the order of the file. At least one.
+    pub endpoints: Vec<gate::endpoint::Settings>,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub struct Problems {}
+
+/// Reads and checks the file, the key files and the environment that it names.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let _ = path;
+    unimplemented!()
+}

@@ -1,0 +1,1 @@
+//! One callback, from top to bottom.

@@ -1,0 +1,1 @@
+//! The only file of the protocols that names a crypto package.
