@@ -1,1 +1,134 @@
-//! Wiring: settings in, a running gateway out.
+//! Wiring: settings in, a running gateway out. The one place where the parts meet; commands, tests and the demo start
+//! the same gateway by it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, Admin};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gate::endpoint::{Endpoint, Settings as EndpointSettings};
+use crate::gate::routes::Routes;
+use crate::gate::{Bounds, Gate};
+use crate::observe::Observe;
+use crate::server::{self, Server};
+use crate::store::{self, Store};
+
+/// A gateway at work.
+pub struct App {
+    gate: Arc<Gate>,
+    server: Server,
+    admin: Option<(SocketAddr, JoinHandle<()>)>,
+    stop_admin: watch::Sender<bool>,
+}
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store.
+    #[error("the store does not open: {0}")]
+    Store(#[from] store::OpenError),
+    /// The audit log.
+    #[error("the audit log cannot be written: {0}")]
+    Audit(io::Error),
+    /// The admin listener.
+    #[error("cannot listen on {address} (admin.listen): {cause}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The server.
+    #[error(transparent)]
+    Server(#[from] server::StartError),
+}
+
+impl App {
+    /// Opens the store, binds every listener and begins to serve. Nothing is served unless everything starts.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let observe = Observe::new(&config.audit).map_err(StartError::Audit)?;
+        let store = Store::open(&config.store, clock.clone())?;
+        let bounds = Bounds {
+            max_body: config.server.max_body,
+            body_timeout: config.server.body_timeout,
+            max_in_flight: config.server.max_in_flight,
+        };
+        let gate = Arc::new(Gate::new(store, observe, clock, bounds));
+        gate.set_routes(routes(&gate, config.endpoints));
+
+        let (stop_admin, stopped) = watch::channel(false);
+        let admin = match &config.admin {
+            Some(settings) => Some(start_admin(settings, &gate, stopped).await?),
+            None => None,
+        };
+        let server = Server::start(&config.server, &gate)?;
+        Ok(Self { gate, server, admin, stop_admin })
+    }
+
+    /// Takes keys, endpoints and limits of a new configuration; callbacks under way finish on the old ones. Listeners,
+    /// threads and the store stay as they are: `Config::needs_restart` says what is not taken.
+    pub fn reload(&self, endpoints: Vec<EndpointSettings>) {
+        self.gate.set_routes(routes(&self.gate, endpoints));
+    }
+
+    /// The gate, for what is asked of it from beside: counts, routes, the store.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Addresses that callbacks are taken on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// Address of the admin listener.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(address, _)| *address)
+    }
+
+    /// Not ready first, then no new connections, then what is in flight finishes, then the store is closed: in this
+    /// order, so that nothing that was answered is lost and nothing that is lost was answered.
+    pub async fn shutdown(self) {
+        self.gate.drain();
+        let server = self.server;
+        if tokio::task::spawn_blocking(move || server.shutdown()).await.is_err() {
+            tracing::error!("the server did not shut down cleanly");
+        }
+        self.gate.store().close().await;
+        self.gate.observe().close().await;
+        // Last, so that probes see the drain; it may have ended by itself.
+        drop(self.stop_admin.send(true));
+        if let Some((_, task)) = self.admin {
+            drop(task.await);
+        }
+    }
+}
+
+fn routes(gate: &Gate, endpoints: Vec<EndpointSettings>) -> Routes {
+    let before = gate.routes();
+    Routes::new(endpoints.into_iter().map(|settings| {
+        let earlier = before.named(&settings.name).map(|endpoint| &**endpoint);
+        Arc::new(Endpoint::new(settings, earlier, gate.observe()))
+    }))
+}
+
+async fn start_admin(
+    settings: &admin::Settings,
+    gate: &Arc<Gate>,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+    let failed = |cause| StartError::Admin { address: settings.listen, cause };
+    let admin = Admin::bind(settings).await.map_err(failed)?;
+    let address = admin.local_addr().map_err(failed)?;
+    let gate = Arc::clone(gate);
+    let task = tokio::spawn(admin.serve(gate, async move {
+        // An error means that the app is gone: then stop as well.
+        drop(stopped.wait_for(|stop| *stop).await);
+    }));
+    Ok((address, task))
+}

@@ -52,6 +52,8 @@ reasons! {
 
     /// No endpoint has this path and host.
     UnknownRoute = "unknown-route" => Refused, 404;
+    /// The address is outside the endpoint's `allow_from`; reads like an unknown route.
+    SourceNotAllowed = "source-not-allowed" => Refused, 404;
     /// Not the method that the protocol uses.
     BadMethod = "bad-method" => Refused, 405;
     /// A header that the signature needs is absent or empty.
@@ -105,12 +107,59 @@ reasons! {
     /// The gateway is shutting down and takes nothing new.
     ShuttingDown = "shutting-down" => Busy, 503;
 
+    /// A fault of the gateway's own; the log says where.
+    InternalError = "internal-error" => Busy, 503;
+
     /// The upstream answered something other than 2xx.
     UpstreamRefused = "upstream-refused" => Failed, 502;
     /// The upstream could not be reached, or broke off.
     UpstreamUnreachable = "upstream-unreachable" => Failed, 502;
     /// The upstream did not answer in time.
     UpstreamTimeout = "upstream-timeout" => Failed, 504;
+}
+
+impl Reason {
+    /// Whether a refusal for this reason speaks of a forger, so that it is charged to the failure budget of its
+    /// address. Not charged is what WeChat itself may cause: probes, a serial that we do not know yet, a clock of ours
+    /// that is wrong, another merchant's genuine message, a key of ours that is old.
+    pub const fn spends_failure_budget(self) -> bool {
+        match self {
+            Self::BadMethod
+            | Self::MissingHeader
+            | Self::DuplicateHeader
+            | Self::BadEncoding
+            | Self::BadTimestamp
+            | Self::UnsupportedSignatureType
+            | Self::BadSignature
+            | Self::Replayed
+            | Self::BodyTooLarge
+            | Self::BodyTimeout => true,
+            Self::Forwarded
+            | Self::Duplicate
+            | Self::IdConflict
+            | Self::UnknownRoute
+            | Self::SourceNotAllowed
+            | Self::TimestampOutOfWindow
+            | Self::SigntestProbe
+            | Self::UnknownSerial
+            | Self::BadJson
+            | Self::MissingField
+            | Self::UnsupportedAlgorithm
+            | Self::BadCiphertext
+            | Self::AppidMismatch
+            | Self::MchidMismatch
+            | Self::RateLimited
+            | Self::Banned
+            | Self::InFlight
+            | Self::Overloaded
+            | Self::StoreUnavailable
+            | Self::ShuttingDown
+            | Self::InternalError
+            | Self::UpstreamRefused
+            | Self::UpstreamUnreachable
+            | Self::UpstreamTimeout => false,
+        }
+    }
 }
 
 impl Outcome {

@@ -1,8 +1,72 @@
-//! The commands: the only code that prints.
+//! The commands: the only code that prints. Results go to standard output, talk to standard error.
+//!
+//! Exit codes: 0 good, 1 a check did not hold, 2 wrong usage or unreadable input.
+
+mod check;
+mod demo;
+mod init;
+mod report;
+mod run;
+mod sim;
+mod verify;
 
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+/// Verifies WeChat callbacks and forwards each authentic event once.
+#[derive(Parser)]
+#[command(name = "wxgate", version, about, propagate_version = true, max_term_width = 120)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Gateway, simulated WeChat and sample merchant in one process: pays orders, then attacks
+    Demo(demo::Args),
+    /// Run the gateway
+    Run(run::Args),
+    /// Write a commented configuration and test keys to start from
+    Init(init::Args),
+    /// Check configuration and keys; says all problems at once
+    Check(check::Args),
+    /// Judge captured requests offline, as the gateway would
+    Verify(verify::Args),
+    /// A simulated WeChat: serve, send, load, attack
+    Sim(sim::Args),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// What was asked for is done and holds.
+    Good,
+    /// A check did not hold.
+    Failed,
+    /// Wrong usage or unreadable input.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Good => Self::SUCCESS,
+            Exit::Failed => Self::from(1),
+            Exit::Usage => Self::from(2),
+        }
+    }
+}
+
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    match Arguments::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Sim(args) => sim::run(&args),
+    }
 }

@@ -1,9 +1,21 @@
-//! An endpoint: a path with its protocol, keys, limits and upstream.
+//! An endpoint: a path with its protocol, keys, limits, policy and upstream.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::wechat::pay_v3;
-use crate::{gate::upstream, limit};
+use ipnet::IpNet;
+
+use super::upstream::{self, Upstream};
+use crate::limit::{self, Limits};
+use crate::observe::{EndpointMetrics, Observe};
+use crate::risk::Policy;
+use crate::store::Terms;
+use crate::wechat::{Protocol, pay_v3};
+
+/// How much longer than the upstream's deadline an event stays ours: time to write down how it ended. With the longest
+/// deadline (below WeChat's 5 s) the lease is below WeChat's first retry gap of 15 s.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 
 /// `[endpoint.NAME]`, checked, with its keys read and parsed.
 pub struct Settings {
@@ -15,6 +27,8 @@ pub struct Settings {
     pub path: String,
     /// Protocol with keys.
     pub protocol: ProtocolSettings,
+    /// Source addresses that may call; empty: any.
+    pub allow_from: Vec<IpNet>,
     /// `limits`
     pub limits: limit::Settings,
     /// `upstream`
@@ -27,4 +41,74 @@ pub struct Settings {
 pub enum ProtocolSettings {
     /// `pay-v3`
     PayV3(pay_v3::Settings),
+}
+
+/// An endpoint at work.
+pub struct Endpoint {
+    host: Option<String>,
+    path: String,
+    allow_from: Vec<IpNet>,
+    limit_settings: limit::Settings,
+    limits: Arc<Limits>,
+    pub(super) protocol: Protocol,
+    pub(super) policy: Policy,
+    pub(super) terms: Terms,
+    pub(super) upstream: Upstream,
+    pub(super) metrics: Arc<EndpointMetrics>,
+}
+
+impl Endpoint {
+    /// Builds an endpoint. `before` is the endpoint of this name until now: what its limits have counted stays if the
+    /// limits themselves do.
+    pub fn new(settings: Settings, before: Option<&Endpoint>, observe: &Observe) -> Self {
+        let name: Arc<str> = Arc::from(settings.name);
+        let limits = match before {
+            Some(before) if before.limit_settings == settings.limits => Arc::clone(&before.limits),
+            _ => Arc::new(Limits::new(&settings.limits)),
+        };
+        let protocol = match settings.protocol {
+            ProtocolSettings::PayV3(pay) => Protocol::PayV3(pay_v3::PayV3::new(pay)),
+        };
+        let upstream = Upstream::new(&name, &settings.upstream);
+        let lease = upstream.timeout().saturating_add(SETTLE_WITHIN);
+        let metrics = observe.endpoint(&name, protocol.name());
+        Self {
+            host: settings.host,
+            path: settings.path,
+            allow_from: settings.allow_from,
+            limit_settings: settings.limits,
+            limits,
+            protocol,
+            policy: Policy::default(),
+            terms: Terms { endpoint: name, lease, window: settings.window },
+            upstream,
+            metrics,
+        }
+    }
+
+    /// The endpoint's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.terms.endpoint
+    }
+
+    /// Host that it answers to; none: any.
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
+    /// Path that it answers to.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Rate limits and bans.
+    pub fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    /// Whether this address may call at all (`allow_from`). Never instead of signatures.
+    pub(super) fn allows(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.allow_from.is_empty() || self.allow_from.iter().any(|range| range.contains(&client))
+    }
 }

@@ -1,5 +1,109 @@
-//! The flow of one callback, and the one way out.
+//! The flow: one callback from top to bottom ([`pipeline`]), what it belongs to ([`endpoint`]), and the one way out
+//! ([`upstream`]).
 
+mod body;
 pub mod endpoint;
 pub mod pipeline;
+pub mod routes;
 pub mod upstream;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Clock;
+use crate::observe::Observe;
+use crate::store::Store;
+use routes::Routes;
+
+/// Bounds that hold for every callback, whatever its endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Largest body, in bytes.
+    pub max_body: usize,
+    /// Longest time for a body to arrive.
+    pub body_timeout: Duration,
+    /// Callbacks in flight at once, over all workers.
+    pub max_in_flight: usize,
+}
+
+/// What all workers share. Routes are swapped whole on a reload: a callback sees one set from start to end.
+pub struct Gate {
+    routes: ArcSwap<Routes>,
+    store: Store,
+    observe: Observe,
+    clock: Clock,
+    bounds: Bounds,
+    in_flight: Arc<AtomicUsize>,
+    draining: AtomicBool,
+}
+
+/// A place among the callbacks in flight, given back when dropped.
+#[derive(Debug)]
+pub struct InFlight(Arc<AtomicUsize>);
+
+impl Gate {
+    /// A gate without routes: every path is unknown until [`Gate::set_routes`].
+    pub fn new(store: Store, observe: Observe, clock: Clock, bounds: Bounds) -> Self {
+        Self {
+            routes: ArcSwap::from_pointee(Routes::default()),
+            store,
+            observe,
+            clock,
+            bounds,
+            in_flight: Arc::new(AtomicUsize::new(0)),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes new routes; callbacks under way finish on the ones they began with.
+    pub fn set_routes(&self, routes: Routes) {
+        self.routes.store(Arc::new(routes));
+    }
+
+    /// The routes that new callbacks take.
+    pub fn routes(&self) -> Arc<Routes> {
+        self.routes.load_full()
+    }
+
+    /// Metrics and audit.
+    pub fn observe(&self) -> &Observe {
+        &self.observe
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Callbacks in flight now.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// From now on every new callback is answered `shutting-down`; those in flight finish.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether [`Gate::drain`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// A place in flight, or none when all are taken.
+    fn enter(&self) -> Option<InFlight> {
+        // Adding first and looking after never lets two callers share the last place.
+        let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
+        let place = InFlight(Arc::clone(&self.in_flight));
+        (before < self.bounds.max_in_flight).then_some(place)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

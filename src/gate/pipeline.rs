@@ -1,1 +1,275 @@
-//! One callback, from top to bottom.
+//! One callback, from top to bottom. The order of the steps is the security argument (`docs/architecture.md`): cheap
+//! checks stand before dear ones, and nothing that is not authentic touches the store or the upstream.
+//!
+//! ```text
+//! 1 admit    route, source address, limits, place in flight        no bytes of the body read
+//! 2 screen   headers, timestamp window, serial                     no crypto
+//!   (read)   the body, bounded in size and time
+//! 3 verify   signature over the exact bytes
+//! 4 open     decrypt, decode, check that it belongs here
+//! 5 claim    nonce, event, counters: one round trip to the store
+//! 6 decide   risk policy
+//! 7 act      forward to the upstream; commit or release
+//! 8 answer   in the protocol's own form, with one audit record
+//! ```
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Request};
+use hyper::body::Body;
+
+use super::body::{self, BodyError};
+use super::endpoint::Endpoint;
+use super::upstream::{Attempt, Pool, UpstreamError};
+use super::{Gate, InFlight};
+use crate::clock::UnixTime;
+use crate::limit::Limited;
+use crate::observe::{Record, Stage};
+use crate::reason::Reason;
+use crate::store::{StoreError, Unclaimed};
+use crate::wechat::{self, Answer, Received, Refusal, Screened};
+
+/// One worker thread's share of the gate: its own connections to upstreams.
+pub struct Worker {
+    gate: Arc<Gate>,
+    pool: Pool,
+}
+
+/// A callback whose head passed and whose body is here: what is left does not need the sender's connection.
+struct Arrived {
+    endpoint: Arc<Endpoint>,
+    screened: Screened,
+    headers: HeaderMap,
+    body: Bytes,
+    client: IpAddr,
+    now: UnixTime,
+    /// Given back when the callback has ended, wherever that is.
+    _place: InFlight,
+}
+
+/// Why a callback goes no further.
+struct Stop {
+    reason: Reason,
+    detail: String,
+}
+
+impl Worker {
+    /// A worker of this gate.
+    pub fn new(gate: Arc<Gate>) -> Self {
+        Self { gate, pool: Pool::default() }
+    }
+
+    /// The gate that this worker belongs to.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Takes one request and gives the answer to it. `client` is the caller's address as far as it can be believed.
+    pub async fn handle<B>(self: &Arc<Self>, client: IpAddr, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let mut record = self.gate.observe.begin(client);
+        let (head, body) = request.into_parts();
+        record.request(&head.method, head.uri.path(), &head.headers);
+        match self.arrive(client, head, body, &mut record).await {
+            Err((endpoint, stop)) => self.answer(endpoint.as_deref(), record, &Err(stop)),
+            Ok(arrived) => {
+                // From here on the callback is finished whether or not the caller waits: a caller who hangs up in the
+                // middle of a forward must not leave it unknown whether the upstream took the event (I1).
+                let worker = Arc::clone(self);
+                let rest = tokio::spawn(async move {
+                    let endpoint = Arc::clone(&arrived.endpoint);
+                    let end = worker.settle(arrived, &mut record).await;
+                    worker.answer(Some(&endpoint), record, &end)
+                });
+                rest.await.unwrap_or_else(|_panicked| wechat::answer::pay_v3(Reason::InternalError))
+            }
+        }
+    }
+
+    /// Steps 1 and 2, and the body.
+    async fn arrive<B>(
+        &self,
+        client: IpAddr,
+        head: Parts,
+        body: B,
+        record: &mut Record,
+    ) -> Result<Arrived, (Option<Arc<Endpoint>>, Stop)>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let now = self.gate.clock.now();
+        let endpoint = self.route(&head, record).map_err(|stop| (None, stop))?;
+        let passed = async {
+            let place = self.admit(&endpoint, client).at(record, Stage::Admit)?; // overloaded, banned, rate-limited
+            let screened = endpoint.protocol.screen(received(&head), now).at(record, Stage::Screen)?; // missing-header, …
+            let bounds = &self.gate.bounds;
+            let body = body::read(body, bounds.max_body, bounds.body_timeout).await.at(record, Stage::Read)?;
+            Ok((place, screened, body))
+        };
+        match passed.await {
+            Ok((place, screened, body)) => {
+                Ok(Arrived { endpoint, screened, headers: head.headers, body, client, now, _place: place })
+            }
+            Err(stop) => {
+                punish(&endpoint, client, &stop);
+                Err((Some(endpoint), stop))
+            }
+        }
+    }
+
+    /// Steps 3 to 7.
+    async fn settle(&self, arrived: Arrived, record: &mut Record) -> Result<Reason, Stop> {
+        let Arrived { endpoint, screened, headers, body, client, now, _place } = arrived;
+        let verified = endpoint
+            .protocol
+            .verify(screened, body)
+            .at(record, Stage::Verify)
+            .inspect_err(|stop| punish(&endpoint, client, stop))?; // bad-signature
+        let authentic = endpoint.protocol.open(verified).at(record, Stage::Open)?; // bad-ciphertext, mchid-mismatch, …
+        record.authentic(&authentic, now);
+        endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
+
+        let claimed = self.gate.store.claim(authentic, &endpoint.terms, now).await;
+        let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
+        record.claimed(&claimed);
+        let cleared = endpoint.policy.decide(claimed);
+        record.close(Stage::Decide);
+
+        let attempt = Attempt { received: &headers, now };
+        let end = endpoint.upstream.forward(&self.pool, &cleared, attempt).await;
+        record.upstream(end.as_ref().map_or_else(UpstreamError::status, |delivered| Some(delivered.status())));
+        record.close(Stage::Forward);
+
+        // The end is written down before it is answered: a success that is forgotten would be delivered twice (I1).
+        let claimed = cleared.into_subject();
+        match end {
+            Ok(_delivered) => claimed.commit().await.map(|()| Reason::Forwarded).at(record, Stage::Settle),
+            Err(error) => {
+                claimed.release().await.at(record, Stage::Settle)?;
+                Err(Stop { reason: error.reason(), detail: error.to_string() })
+            }
+        }
+    }
+
+    /// Step 1, first half: only paths of endpoints lead anywhere.
+    fn route(&self, head: &Parts, record: &mut Record) -> Result<Arc<Endpoint>, Stop> {
+        if self.gate.is_draining() {
+            return Err(Stop { reason: Reason::ShuttingDown, detail: "the gateway is shutting down".to_owned() });
+        }
+        let host = head.uri.host().or_else(|| head.headers.get(http::header::HOST).and_then(|h| h.to_str().ok()));
+        let routes = self.gate.routes.load();
+        let Some(endpoint) = routes.find(head.uri.path(), host) else {
+            return Err(Stop { reason: Reason::UnknownRoute, detail: "no endpoint has this path and host".to_owned() });
+        };
+        record.endpoint(&endpoint.metrics);
+        Ok(Arc::clone(endpoint))
+    }
+
+    /// Step 1, second half: a place in flight, and the address's own limits.
+    fn admit(&self, endpoint: &Endpoint, client: IpAddr) -> Result<InFlight, Stop> {
+        if !endpoint.allows(client) {
+            return Err(Stop { reason: Reason::SourceNotAllowed, detail: "not in allow_from".to_owned() });
+        }
+        endpoint.limits().admit(client)?;
+        let limit = self.gate.bounds.max_in_flight;
+        self.gate.enter().ok_or_else(|| Stop {
+            reason: Reason::Overloaded,
+            detail: format!("{limit} callbacks are in flight (server.max_in_flight)"),
+        })
+    }
+
+    /// Step 8.
+    fn answer(&self, endpoint: Option<&Endpoint>, mut record: Record, end: &Result<Reason, Stop>) -> Answer {
+        let reason = match end {
+            Ok(reason) => *reason,
+            Err(stop) => {
+                record.detail(&stop.detail);
+                stop.reason
+            }
+        };
+        let answer = endpoint.map_or_else(|| wechat::answer::pay_v3(reason), |e| e.protocol.answer(reason));
+        self.gate.observe.finish(record, reason, answer.status);
+        answer
+    }
+}
+
+fn received(head: &Parts) -> Received<'_> {
+    Received {
+        method: &head.method,
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+    }
+}
+
+/// What speaks of a forger is charged to the failure budget of the address.
+fn punish(endpoint: &Endpoint, client: IpAddr, stop: &Stop) {
+    if stop.reason.spends_failure_budget() {
+        endpoint.limits().failed(client);
+    }
+}
+
+/// Closes a stage: its time goes to the record, and an error becomes a [`Stop`].
+trait At<T> {
+    fn at(self, record: &mut Record, stage: Stage) -> Result<T, Stop>;
+}
+
+impl<T, E: Into<Stop>> At<T> for Result<T, E> {
+    fn at(self, record: &mut Record, stage: Stage) -> Result<T, Stop> {
+        record.close(stage);
+        self.map_err(Into::into)
+    }
+}
+
+impl Stop {
+    fn new(reason: Reason, why: &impl fmt::Display) -> Self {
+        Self { reason, detail: why.to_string() }
+    }
+}
+
+impl<E: Refusal> From<E> for Stop {
+    fn from(refusal: E) -> Self {
+        Self::new(refusal.reason(), &refusal)
+    }
+}
+
+impl From<BodyError> for Stop {
+    fn from(error: BodyError) -> Self {
+        Self::new(error.reason(), &error)
+    }
+}
+
+impl From<Limited> for Stop {
+    fn from(limited: Limited) -> Self {
+        let reason = match limited {
+            Limited::Rate { .. } => Reason::RateLimited,
+            Limited::Banned => Reason::Banned,
+        };
+        Self::new(reason, &limited)
+    }
+}
+
+impl From<Unclaimed> for Stop {
+    fn from(unclaimed: Unclaimed) -> Self {
+        let reason = match unclaimed {
+            Unclaimed::Replayed => Reason::Replayed,
+            Unclaimed::Duplicate => Reason::Duplicate,
+            Unclaimed::InFlight => Reason::InFlight,
+            Unclaimed::IdConflict => Reason::IdConflict,
+            Unclaimed::Store(_) => Reason::StoreUnavailable,
+        };
+        Self::new(reason, &unclaimed)
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::new(Reason::StoreUnavailable, &error)
+    }
+}

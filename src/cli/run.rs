@@ -1,0 +1,95 @@
+//! `wxgate run`: the gateway until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Exit;
+use super::report::talk;
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::observe::logs;
+
+/// Run the gateway.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Configuration file
+    #[arg(long, default_value = "wxgate.toml")]
+    config: PathBuf,
+    /// Write logs as JSON
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub(super) fn run(args: &Args) -> ExitCode {
+    logs::start(args.log_json);
+    let config = match config::load(&args.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            talk(problems);
+            return Exit::Failed.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            talk(format_args!("wxgate: no runtime: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    runtime.block_on(serve(args, config)).into()
+}
+
+async fn serve(args: &Args, config: Config) -> Exit {
+    // What a running gateway cannot change is compared with what it was started with.
+    let started_with = config.fixed();
+    let mut app = match App::start(config, Clock::System).await {
+        Ok(app) => app,
+        Err(error) => {
+            talk(format_args!("wxgate: {error}"));
+            return Exit::Failed;
+        }
+    };
+    for address in app.addresses() {
+        tracing::info!(%address, "taking callbacks");
+    }
+    if let Some(address) = app.admin_address() {
+        tracing::info!(%address, "admin");
+    }
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
+        talk("wxgate: signals cannot be listened to");
+        return Exit::Failed;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(args, &mut app, &started_with),
+        }
+    }
+    tracing::info!(in_flight = app.gate().in_flight(), "shutting down");
+    app.shutdown().await;
+    tracing::info!("stopped");
+    Exit::Good
+}
+
+/// A bad file changes nothing: the last good configuration goes on.
+fn reload(args: &Args, app: &mut App, started_with: &config::Fixed) {
+    match config::load(&args.config) {
+        Ok(config) => {
+            for key in started_with.changed(&config.fixed()) {
+                tracing::warn!(key, "changed in the file, but takes a restart");
+            }
+            app.reload(config.endpoints);
+            app.gate().observe().config_reloaded(true);
+            tracing::info!("configuration reloaded");
+        }
+        Err(problems) => {
+            app.gate().observe().config_reloaded(false);
+            tracing::error!("configuration not reloaded, the last good one goes on:\n{problems}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The one way out: forwards cleared events to the merchant app, and nothing else.
+//!
+//! What it takes is a [`Cleared<Claimed>`]: an event that was verified, is ours alone, and that the policy let through.
+//! There is no function here that takes bytes from a stranger.
+//!
+//! ```compile_fail,E0308
+//! # async fn leak(upstream: wxgate::gate::upstream::Upstream, pool: wxgate::gate::upstream::Pool,
+//! #               claimed: wxgate::store::Claimed) {
+//! upstream.forward(&pool, &claimed, todo!()).await; // claimed, but no policy has judged it
+//! # }
+//! ```
+
+mod headers;
+mod pool;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Uri};
+use http_body_util::Full;
+
+use crate::clock::UnixTime;
+use crate::reason::Reason;
+use crate::risk::Cleared;
+use crate::secret::Secret;
+use crate::store::Claimed;
+use headers::Signer;
+use pool::SendError;
+
+pub use pool::Pool;
+
+/// How long a target that could not be reached is passed over while another one is up.
+const DOWN_FOR: Duration = Duration::from_secs(5);
+
+/// `[endpoint.NAME.upstream]`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to POST; `http://` only. Several are balanced.
+    pub urls: Vec<Uri>,
+    /// What to send.
+    pub format: Format,
+    /// Longest time from the first byte out to the last byte in, connecting included.
+    pub timeout: Duration,
+    /// Standard Webhooks secrets, decoded (without `whsec_`), newest first; each signs.
+    pub signing: Vec<Secret>,
+}
+
+/// `upstream.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The decrypted event with CloudEvents headers.
+    Event,
+    /// WeChat's request as it was, with the same headers added.
+    Original,
+}
+
+/// Proof that the upstream took an event: it answered 2xx. Only [`Upstream::forward`] makes one.
+///
+/// ```compile_fail,E0451
+/// let forged = wxgate::gate::upstream::Delivered { status: 200 }; // private field
+/// ```
+#[derive(Debug)]
+#[must_use = "a delivered event is to be committed"]
+pub struct Delivered {
+    status: u16,
+}
+
+/// Why an event was not delivered. WeChat's schedule is the retry.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// It answered, but not 2xx.
+    #[error("the upstream answered {status}, which is not 2xx")]
+    Refused {
+        /// What it answered.
+        status: u16,
+    },
+    /// It could not be reached, or broke off.
+    #[error("the upstream {target} cannot be reached: {cause}")]
+    Unreachable {
+        /// Host and port.
+        target: Arc<str>,
+        /// What the socket said.
+        cause: String,
+    },
+    /// No answer in time.
+    #[error("the upstream did not answer within {limit:?} (upstream.timeout)")]
+    Timeout {
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+impl UpstreamError {
+    /// The stable reason.
+    pub const fn reason(&self) -> Reason {
+        match self {
+            Self::Refused { .. } => Reason::UpstreamRefused,
+            Self::Unreachable { .. } => Reason::UpstreamUnreachable,
+            Self::Timeout { .. } => Reason::UpstreamTimeout,
+        }
+    }
+
+    /// The status that the upstream answered, if it did.
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status } => Some(*status),
+            Self::Unreachable { .. } | Self::Timeout { .. } => None,
+        }
+    }
+}
+
+impl Delivered {
+    /// The upstream's 2xx status.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+/// The merchant app of one endpoint.
+pub struct Upstream {
+    endpoint: Arc<str>,
+    targets: Vec<Target>,
+    next: AtomicUsize,
+    format: Format,
+    timeout: Duration,
+    signer: Signer,
+}
+
+struct Target {
+    /// Host and port to connect to; also the `Host` header.
+    authority: Arc<str>,
+    path: Uri,
+    /// Until when this target is passed over, in milliseconds since the epoch; 0: it is up.
+    down_until: AtomicI64,
+}
+
+/// What goes out with an event beside the event itself.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The head of WeChat's request, for `format = "original"`.
+    pub received: &'a HeaderMap,
+    /// When this attempt is made; signed into `webhook-signature`.
+    pub now: UnixTime,
+}
+
+impl Upstream {
+    /// The upstream of the endpoint of this name.
+    pub fn new(endpoint: &Arc<str>, settings: &Settings) -> Self {
+        let targets = settings.urls.iter().map(Target::new).collect();
+        Self {
+            endpoint: Arc::clone(endpoint),
+            targets,
+            next: AtomicUsize::new(0),
+            format: settings.format,
+            timeout: settings.timeout,
+            signer: Signer::new(&settings.signing),
+        }
+    }
+
+    /// Longest time that [`Upstream::forward`] takes.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Step 7: one attempt. A target that cannot be connected to costs a try of the next one, not the attempt.
+    pub async fn forward(
+        &self,
+        pool: &Pool,
+        event: &Cleared<Claimed>,
+        attempt: Attempt<'_>,
+    ) -> Result<Delivered, UpstreamError> {
+        match tokio::time::timeout(self.timeout, self.try_targets(pool, event, attempt)).await {
+            Ok(Ok(status)) if (200..300).contains(&status) => Ok(Delivered { status }),
+            Ok(Ok(status)) => Err(UpstreamError::Refused { status }),
+            Ok(Err(error)) => Err(error),
+            Err(_elapsed) => Err(UpstreamError::Timeout { limit: self.timeout }),
+        }
+    }
+
+    async fn try_targets(
+        &self,
+        pool: &Pool,
+        event: &Cleared<Claimed>,
+        attempt: Attempt<'_>,
+    ) -> Result<u16, UpstreamError> {
+        let headers = self.headers(event, attempt);
+        let body = match self.format {
+            Format::Event => event.subject().event().body.clone(),
+            Format::Original => event.subject().authentic().received_body().clone(),
+        };
+        let mut last = None;
+        for target in self.in_turn(attempt.now) {
+            let request = || target.request(&headers, &body);
+            match pool.send(&target.authority, request).await {
+                Ok(status) => {
+                    target.down_until.store(0, Ordering::Relaxed);
+                    return Ok(status);
+                }
+                Err(SendError::Connect(cause)) => {
+                    target.down_until.store(attempt.now.plus(DOWN_FOR).millis(), Ordering::Relaxed);
+                    last = Some(target.unreachable(cause.to_string()));
+                }
+                Err(SendError::Broken(cause)) => return Err(target.unreachable(cause.to_string())),
+            }
+        }
+        Err(last.unwrap_or_else(|| UpstreamError::Unreachable {
+            target: Arc::clone(&self.endpoint),
+            cause: "no upstream url is configured".to_owned(),
+        }))
+    }
+
+    /// The targets from the next one on, those that are up first.
+    fn in_turn(&self, now: UnixTime) -> impl Iterator<Item = &Target> {
+        let start = self.next.fetch_add(1, Ordering::Relaxed).checked_rem(self.targets.len()).unwrap_or(0);
+        let (before, from) = self.targets.split_at_checked(start).unwrap_or((&[], &self.targets));
+        let is_up = move |target: &&Target| target.down_until.load(Ordering::Relaxed) <= now.millis();
+        let turn = from.iter().chain(before);
+        turn.clone().filter(move |t| is_up(t)).chain(turn.filter(move |t| !is_up(t)))
+    }
+
+    fn headers(&self, event: &Cleared<Claimed>, attempt: Attempt<'_>) -> HeaderMap {
+        let mut headers = match self.format {
+            Format::Event => HeaderMap::with_capacity(24),
+            Format::Original => headers::passed_on(attempt.received),
+        };
+        headers::describe(&mut headers, &self.endpoint, event);
+        let body = match self.format {
+            Format::Event => &event.subject().event().body,
+            Format::Original => event.subject().authentic().received_body(),
+        };
+        self.signer.sign(&mut headers, &event.subject().idempotency_key(), attempt.now, body);
+        headers
+    }
+}
+
+impl Target {
+    fn new(url: &Uri) -> Self {
+        let authority = url.authority().map_or("", http::uri::Authority::as_str);
+        let path = url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        Self { authority: Arc::from(authority), path: path.parse().unwrap_or_default(), down_until: AtomicI64::new(0) }
+    }
+
+    fn request(&self, headers: &HeaderMap, body: &Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = headers.clone();
+        if let Ok(host) = http::HeaderValue::from_str(&self.authority) {
+            request.headers_mut().insert(http::header::HOST, host);
+        }
+        request
+    }
+
+    fn unreachable(&self, cause: String) -> UpstreamError {
+        UpstreamError::Unreachable { target: Arc::clone(&self.authority), cause }
+    }
+}
