@@ -1,5 +1,6 @@
 //! The file and its checks: TOML in, plain settings of the components out, or every problem at once.
 
+use std::fmt;
 use std::path::Path;
 
 use crate::{admin, gate, observe, server, store};
@@ -21,6 +22,31 @@ pub struct Config {
 /// Everything that is wrong with a configuration.
 #[derive(Debug)]
 pub struct Problems {}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let _ = f;
+        unimplemented!()
+    }
+}
+
+impl Config {
+    /// What a running gateway cannot change, for [`Fixed::changed`].
+    pub fn fixed(&self) -> Fixed {
+        unimplemented!()
+    }
+}
+
+/// The settings that take a restart.
+pub struct Fixed {}
+
+impl Fixed {
+    /// Keys (`server.listen`, …) whose values differ.
+    pub fn changed(&self, now: &Self) -> Vec<&'static str> {
+        let _ = now;
+        unimplemented!()
+    }
+}
 
 /// Reads and checks the file, the key files and the environment that it names.
 pub fn load(path: &Path) -> Result<Config, Problems> {

@@ -137,7 +137,7 @@ impl Worker {
 
         let claimed = self.gate.store.claim(authentic, &endpoint.terms, now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
-        record.claimed(&claimed);
+        record.attempt(claimed.attempt());
         let cleared = endpoint.policy.decide(claimed);
         record.close(Stage::Decide);
 

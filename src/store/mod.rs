@@ -1,5 +1,7 @@
 //! What the gateway remembers: nonces, events, counters, held events. One contract, several engines, one behaviour.
 
+pub mod engine;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,6 +97,12 @@ impl Store {
     /// Step 5. One round trip.
     pub async fn claim(&self, authentic: Authentic, terms: &Terms, now: UnixTime) -> Result<Claimed, Unclaimed> {
         let _ = (authentic, terms, now);
+        unimplemented!()
+    }
+
+    /// Since when the engine remembers: what was signed before cannot be told from a replay and is refused as one. None:
+    /// it remembers across restarts.
+    pub fn remembers_since(&self) -> Option<UnixTime> {
         unimplemented!()
     }
 

@@ -67,7 +67,8 @@ enum VerifiedAs {
 ///
 /// ```compile_fail,E0451
 /// let event: wxgate::event::Event = todo!();
-/// let forged = wxgate::wechat::Authentic { event, nonce: todo!(), signed_at: todo!(), signed_by: todo!() };
+/// let forged = wxgate::wechat::Authentic { event, nonce: todo!(), signed_at: todo!(), signed_by: todo!(),
+///     received_body: todo!() };
 /// ```
 #[derive(Debug)]
 pub struct Authentic {
@@ -75,6 +76,7 @@ pub struct Authentic {
     nonce: String,
     signed_at: UnixTime,
     signed_by: Arc<str>,
+    received_body: Bytes,
 }
 
 impl Authentic {
@@ -98,10 +100,16 @@ impl Authentic {
         &self.signed_by
     }
 
+    /// The body as it was received and signed, for apps that go on verifying for themselves.
+    pub fn received_body(&self) -> &Bytes {
+        &self.received_body
+    }
+
     /// An authentic callback out of nothing, so that the layers below can be tested by themselves.
     #[cfg(test)]
     pub(crate) fn for_test(event: Event, nonce: &str, signed_at: UnixTime) -> Self {
-        Self { event, nonce: nonce.to_owned(), signed_at, signed_by: Arc::from("TEST") }
+        let received_body = event.body.clone();
+        Self { event, nonce: nonce.to_owned(), signed_at, signed_by: Arc::from("TEST"), received_body }
     }
 }
 
