@@ -102,9 +102,11 @@ impl App {
         self.gate.store().close().await;
         self.gate.observe().close().await;
         // Last, so that probes see the drain; it may have ended by itself.
-        drop(self.stop_admin.send(true));
-        if let Some((_, task)) = self.admin {
-            drop(task.await);
+        self.stop_admin.send_replace(true);
+        if let Some((_, task)) = self.admin
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the admin listener did not end cleanly");
         }
     }
 }

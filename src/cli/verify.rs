@@ -57,7 +57,7 @@ struct CapturedJson {
 }
 
 #[derive(Serialize)]
-struct Verdict<'a> {
+struct Judgement<'a> {
     file: &'a Path,
     verdict: &'static str,
     reason: &'static str,
@@ -104,16 +104,16 @@ fn verify_all(args: &Args) -> Result<Exit, String> {
     let mut exit = Exit::Good;
     for file in &args.files {
         let captured = read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let verdict = judge(&protocol, file, captured, now);
-        if verdict.verdict != "accept" {
+        let judged = judge(&protocol, file, captured, now);
+        if judged.verdict != "accept" {
             exit = Exit::Failed;
         }
         if args.json {
-            json(&verdict);
+            json(&judged);
         } else {
-            let detail = verdict.detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
-            result(format_args!("{}: {} {}{detail}", file.display(), verdict.verdict, verdict.reason));
-            if let Some(event) = &verdict.event {
+            let detail = judged.detail.map(|detail| format!(" ({detail})")).unwrap_or_default();
+            result(format_args!("{}: {} {}{detail}", file.display(), judged.verdict, judged.reason));
+            if let Some(event) = &judged.event {
                 result(format_args!("{event:#}"));
             }
         }
@@ -134,7 +134,7 @@ fn protocol_of(args: &Args) -> Result<Protocol, String> {
     }
 }
 
-fn judge<'a>(protocol: &Protocol, file: &'a Path, captured: Captured, now: UnixTime) -> Verdict<'a> {
+fn judge<'a>(protocol: &Protocol, file: &'a Path, captured: Captured, now: UnixTime) -> Judgement<'a> {
     let Captured { method, path, query, headers, body } = captured;
     let received = Received { method: &method, path: &path, query: &query, headers: &headers };
     let refused = |refusal: &dyn Refusal| (refusal.reason(), refusal.to_string());
@@ -151,7 +151,7 @@ fn judge<'a>(protocol: &Protocol, file: &'a Path, captured: Captured, now: UnixT
         Err((reason, detail)) => ("reject", reason.code(), Some(detail), None, protocol.answer(reason)),
     };
     let Answer { status, body, .. } = answer;
-    Verdict { file, verdict, reason, detail, event, reply: Reply { status, body } }
+    Judgement { file, verdict, reason, detail, event, reply: Reply { status, body } }
 }
 
 fn read(file: &Path) -> Result<Captured, CaptureError> {

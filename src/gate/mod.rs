@@ -5,6 +5,7 @@ mod body;
 pub mod endpoint;
 pub mod pipeline;
 pub mod routes;
+mod stop;
 pub mod upstream;
 
 use std::sync::Arc;

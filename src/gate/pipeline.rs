@@ -13,7 +13,6 @@
 //! 8 answer   in the protocol's own form, with one audit record
 //! ```
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -22,16 +21,15 @@ use http::request::Parts;
 use http::{HeaderMap, Request};
 use hyper::body::Body;
 
-use super::body::{self, BodyError};
+use super::body;
 use super::endpoint::Endpoint;
+use super::stop::{At as _, Stop};
 use super::upstream::{Attempt, Pool, UpstreamError};
 use super::{Gate, InFlight};
 use crate::clock::UnixTime;
-use crate::limit::Limited;
 use crate::observe::{Record, Stage};
 use crate::reason::Reason;
-use crate::store::{StoreError, Unclaimed};
-use crate::wechat::{self, Answer, Received, Refusal, Screened};
+use crate::wechat::{self, Answer, Received, Screened};
 
 /// One worker thread's share of the gate: its own connections to upstreams.
 pub struct Worker {
@@ -49,12 +47,6 @@ struct Arrived {
     now: UnixTime,
     /// Given back when the callback has ended, wherever that is.
     _place: InFlight,
-}
-
-/// Why a callback goes no further.
-struct Stop {
-    reason: Reason,
-    detail: String,
 }
 
 impl Worker {
@@ -152,7 +144,7 @@ impl Worker {
             Ok(_delivered) => claimed.commit().await.map(|()| Reason::Forwarded).at(record, Stage::Settle),
             Err(error) => {
                 claimed.release().await.at(record, Stage::Settle)?;
-                Err(Stop { reason: error.reason(), detail: error.to_string() })
+                Err(error.into())
             }
         }
     }
@@ -160,12 +152,12 @@ impl Worker {
     /// Step 1, first half: only paths of endpoints lead anywhere.
     fn route(&self, head: &Parts, record: &mut Record) -> Result<Arc<Endpoint>, Stop> {
         if self.gate.is_draining() {
-            return Err(Stop { reason: Reason::ShuttingDown, detail: "the gateway is shutting down".to_owned() });
+            return Err(Stop::new(Reason::ShuttingDown, "the gateway is shutting down"));
         }
         let host = head.uri.host().or_else(|| head.headers.get(http::header::HOST).and_then(|h| h.to_str().ok()));
         let routes = self.gate.routes.load();
         let Some(endpoint) = routes.find(head.uri.path(), host) else {
-            return Err(Stop { reason: Reason::UnknownRoute, detail: "no endpoint has this path and host".to_owned() });
+            return Err(Stop::new(Reason::UnknownRoute, "no endpoint has this path and host"));
         };
         record.endpoint(&endpoint.metrics);
         Ok(Arc::clone(endpoint))
@@ -174,13 +166,12 @@ impl Worker {
     /// Step 1, second half: a place in flight, and the address's own limits.
     fn admit(&self, endpoint: &Endpoint, client: IpAddr) -> Result<InFlight, Stop> {
         if !endpoint.allows(client) {
-            return Err(Stop { reason: Reason::SourceNotAllowed, detail: "not in allow_from".to_owned() });
+            return Err(Stop::new(Reason::SourceNotAllowed, "not in allow_from"));
         }
         endpoint.limits().admit(client)?;
         let limit = self.gate.bounds.max_in_flight;
-        self.gate.enter().ok_or_else(|| Stop {
-            reason: Reason::Overloaded,
-            detail: format!("{limit} callbacks are in flight (server.max_in_flight)"),
+        self.gate.enter().ok_or_else(|| {
+            Stop::new(Reason::Overloaded, format!("{limit} callbacks are in flight (server.max_in_flight)"))
         })
     }
 
@@ -212,64 +203,5 @@ fn received(head: &Parts) -> Received<'_> {
 fn punish(endpoint: &Endpoint, client: IpAddr, stop: &Stop) {
     if stop.reason.spends_failure_budget() {
         endpoint.limits().failed(client);
-    }
-}
-
-/// Closes a stage: its time goes to the record, and an error becomes a [`Stop`].
-trait At<T> {
-    fn at(self, record: &mut Record, stage: Stage) -> Result<T, Stop>;
-}
-
-impl<T, E: Into<Stop>> At<T> for Result<T, E> {
-    fn at(self, record: &mut Record, stage: Stage) -> Result<T, Stop> {
-        record.close(stage);
-        self.map_err(Into::into)
-    }
-}
-
-impl Stop {
-    fn new(reason: Reason, why: &impl fmt::Display) -> Self {
-        Self { reason, detail: why.to_string() }
-    }
-}
-
-impl<E: Refusal> From<E> for Stop {
-    fn from(refusal: E) -> Self {
-        Self::new(refusal.reason(), &refusal)
-    }
-}
-
-impl From<BodyError> for Stop {
-    fn from(error: BodyError) -> Self {
-        Self::new(error.reason(), &error)
-    }
-}
-
-impl From<Limited> for Stop {
-    fn from(limited: Limited) -> Self {
-        let reason = match limited {
-            Limited::Rate { .. } => Reason::RateLimited,
-            Limited::Banned => Reason::Banned,
-        };
-        Self::new(reason, &limited)
-    }
-}
-
-impl From<Unclaimed> for Stop {
-    fn from(unclaimed: Unclaimed) -> Self {
-        let reason = match unclaimed {
-            Unclaimed::Replayed => Reason::Replayed,
-            Unclaimed::Duplicate => Reason::Duplicate,
-            Unclaimed::InFlight => Reason::InFlight,
-            Unclaimed::IdConflict => Reason::IdConflict,
-            Unclaimed::Store(_) => Reason::StoreUnavailable,
-        };
-        Self::new(reason, &unclaimed)
-    }
-}
-
-impl From<StoreError> for Stop {
-    fn from(error: StoreError) -> Self {
-        Self::new(Reason::StoreUnavailable, &error)
     }
 }

@@ -111,8 +111,7 @@ impl Server {
     /// Stops accepting, lets what is in flight finish within the grace, and returns when every worker has ended.
     /// Blocking: call it off the runtime.
     pub fn shutdown(self) {
-        // Nobody listening any more is as good as told.
-        drop(self.stop.send(true));
+        self.stop.send_replace(true);
         for worker in self.workers {
             if worker.join().is_err() {
                 tracing::error!("a worker thread panicked");

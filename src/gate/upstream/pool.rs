@@ -47,17 +47,23 @@ pub(super) enum SendError {
 impl Pool {
     /// Sends what `request` makes and gives the status of the answer.
     ///
-    /// A kept connection that turns out to be closed is no failure: the server may close it at any moment, so the
-    /// request is made again on a new connection. The upstream may then see it twice, both with one `webhook-id`;
-    /// it has not acknowledged the first.
+    /// A kept connection that turns out to be closed is no failure: the server may close it at any moment. What was not
+    /// written goes to the next one; what may have been read is made again once, on a new connection. The upstream may
+    /// then see it twice, both with one `webhook-id`; it has not acknowledged the first.
     pub(super) async fn send(
         &self,
         authority: &Arc<str>,
         request: impl Fn() -> Request<Full<Bytes>>,
     ) -> Result<u16, SendError> {
         while let Some(mut sender) = self.take(authority) {
-            if let Ok(response) = sender.try_send_request(request()).await {
-                return Ok(self.finish(authority, sender, response).await);
+            match sender.try_send_request(request()).await {
+                Ok(response) => return Ok(self.finish(authority, sender, response).await),
+                Err(mut error) => {
+                    let was_written = error.take_message().is_none();
+                    if was_written {
+                        break;
+                    }
+                }
             }
         }
         let mut sender = connect(authority).await?;
