@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use crate::clock::UnixTime;
 
-/// An event as WeChat told it, decrypted. That an `Event` exists says nothing about trust: the stage types do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An event as WeChat told it, decrypted. That an `Event` exists says nothing about trust: the stage types do. Fields
+/// that an event of its kind does not have, or has in another form, are none: what counts is always in `body`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Event {
     /// WeChat's own id of the notification; the same in every retry. At most 128 bytes.
     pub id: String,
@@ -19,10 +20,34 @@ pub struct Event {
     pub mchid: Option<String>,
     /// The app: appid, sp_appid or combine_appid.
     pub appid: Option<String>,
+    /// The merchant served by a partner.
+    pub sub_mchid: Option<String>,
+    /// The merchant's number of the order.
+    pub out_trade_no: Option<String>,
+    /// The merchant's number of the refund.
+    pub out_refund_no: Option<String>,
     /// WeChat's number of the payment.
     pub transaction_id: Option<String>,
-    /// `amount.total` in fen, where the resource has one.
+    /// WeChat's number of the refund.
+    pub refund_id: Option<String>,
+    /// `trade_state`, `refund_status`, `batch_status` or `state`: how it ended.
+    pub state: Option<String>,
+    /// `JSAPI`, `NATIVE`, …
+    pub trade_type: Option<String>,
+    /// The payer's openid with the merchant or its service provider.
+    pub payer: Option<String>,
+    /// The merchant's own words.
+    pub attach: Option<String>,
+    /// When the payment or refund succeeded.
+    pub success_time: Option<UnixTime>,
+    /// `amount.total` (of combined orders and transfers: their own name of it) in fen.
     pub amount_total: Option<i64>,
+    /// `amount.payer_total` in fen.
+    pub amount_payer_total: Option<i64>,
+    /// `amount.refund` in fen.
+    pub amount_refund: Option<i64>,
+    /// `amount.currency`.
+    pub currency: Option<String>,
     /// The decrypted JSON, byte for byte as WeChat encrypted it.
     pub body: Bytes,
 }

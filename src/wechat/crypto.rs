@@ -1,1 +1,164 @@
-//! The only file of the protocols that names a crypto package.
+//! The only file of the protocols that names a crypto package. Keys are parsed once and kept parsed; what is verified is
+//! hashed where it lies, never joined.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::digest::{Context, Digest, SHA256};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use bytes::{Bytes, BytesMut};
+
+/// Smallest and largest modulus that is taken, in bytes: 2048 to 4096 bits. A larger one would be a way to make each
+/// callback dear.
+const MODULUS: std::ops::RangeInclusive<usize> = 256..=512;
+/// Bytes of the GCM tag at the end of a ciphertext.
+const TAG_LEN: usize = 16;
+
+/// An RSA public key, parsed.
+#[derive(Clone)]
+pub(super) struct RsaPublicKey {
+    key: ParsedPublicKey,
+    modulus_len: usize,
+}
+
+/// Why an RSA key is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RsaKeyError {
+    /// No RSA public key in DER.
+    NotRsa,
+    /// Of this many bits.
+    Size(usize),
+}
+
+impl RsaPublicKey {
+    /// From `SubjectPublicKeyInfo` or PKCS#1 `RSAPublicKey` in DER.
+    pub(super) fn from_der(der: &[u8]) -> Result<Self, RsaKeyError> {
+        let modulus_len = modulus_len(der).ok_or(RsaKeyError::NotRsa)?;
+        if !MODULUS.contains(&modulus_len) {
+            return Err(RsaKeyError::Size(modulus_len.saturating_mul(8)));
+        }
+        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).map_err(|_| RsaKeyError::NotRsa)?;
+        Ok(Self { key, modulus_len })
+    }
+
+    /// Bytes that a signature of this key has.
+    pub(super) fn signature_len(&self) -> usize {
+        self.modulus_len
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256 over `timestamp \n nonce \n body \n` (protocol 1.3).
+    pub(super) fn verifies(&self, timestamp: &[u8], nonce: &[u8], body: &[u8], signature: &[u8]) -> bool {
+        signature.len() == self.modulus_len
+            && self.key.verify_digest_sig(&message_digest(timestamp, nonce, body), signature).is_ok()
+    }
+}
+
+fn message_digest(timestamp: &[u8], nonce: &[u8], body: &[u8]) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for part in [timestamp, b"\n", nonce, b"\n", body, b"\n"] {
+        context.update(part);
+    }
+    context.finish()
+}
+
+/// Length of the modulus in bytes, of either encoding of an RSA public key.
+fn modulus_len(der: &[u8]) -> Option<usize> {
+    use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
+    use x509_parser::public_key::PublicKey;
+    let pkcs1 = match SubjectPublicKeyInfo::from_der(der) {
+        Ok((_, info)) => match info.parsed().ok()? {
+            PublicKey::RSA(key) => return Some(without_sign(key.modulus).len()),
+            _ => return None,
+        },
+        Err(_) => der,
+    };
+    let (_, key) = x509_parser::public_key::RSAPublicKey::from_der(pkcs1).ok()?;
+    Some(without_sign(key.modulus).len())
+}
+
+/// The bytes of a DER INTEGER without the zero that says that it is positive.
+pub(super) fn without_sign(integer: &[u8]) -> &[u8] {
+    match integer {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        _ => integer,
+    }
+}
+
+/// An AES-256-GCM key with its schedule.
+pub(super) struct Aes256Gcm(LessSafeKey);
+
+impl Aes256Gcm {
+    /// From exactly 32 bytes.
+    pub(super) fn new(key: &[u8]) -> Option<Self> {
+        UnboundKey::new(&AES_256_GCM, key).ok().map(|key| Self(LessSafeKey::new(key)))
+    }
+
+    /// Opens `ciphertext`, the tag at its end. None if anything about it is wrong: nonce length, tag, key.
+    pub(super) fn open(&self, nonce: &[u8], associated_data: &[u8], ciphertext: &[u8]) -> Option<Bytes> {
+        let nonce: [u8; NONCE_LEN] = nonce.try_into().ok()?;
+        let (text, tag) = ciphertext.split_at_checked(ciphertext.len().checked_sub(TAG_LEN)?)?;
+        let mut plaintext = BytesMut::zeroed(text.len());
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.0.open_separate_gather(nonce, Aad::from(associated_data), text, tag, &mut plaintext).ok()?;
+        Some(plaintext.freeze())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        name: String,
+        op: String,
+        input: serde_json::Value,
+        expect: serde_json::Value,
+    }
+
+    fn cases(op: &str) -> Vec<Case> {
+        let all: Vec<Case> = serde_json::from_str(include_str!("../../tests/vectors/crypt.json")).unwrap();
+        let fitting: Vec<Case> = all.into_iter().filter(|case| case.op == op).collect();
+        assert!(!fitting.is_empty(), "no vectors for {op}");
+        fitting
+    }
+
+    fn decoded(value: &serde_json::Value) -> Option<Vec<u8>> {
+        base64_simd::STANDARD.decode_to_vec(value.as_str()?).ok()
+    }
+
+    #[test]
+    fn aes_256_gcm_agrees_with_every_vector() {
+        for case in cases("aead-aes-256-gcm") {
+            let text = |field: &str| case.input[field].as_str().unwrap_or_default().as_bytes().to_vec();
+            let opened = Aes256Gcm::new(&text("key")).and_then(|key| {
+                key.open(&text("nonce"), &text("associated_data"), &decoded(&case.input["ciphertext_b64"])?)
+            });
+            let accepted = case.expect["verdict"] == "accept";
+            assert_eq!(opened.is_some(), accepted, "{}", case.name);
+            if accepted {
+                assert_eq!(opened.unwrap(), decoded(&case.expect["plaintext_b64"]).unwrap(), "{}", case.name);
+            }
+        }
+    }
+
+    #[test]
+    fn rsa_agrees_with_every_vector() {
+        for case in cases("rsa-sha256") {
+            let pem = case.input["cert_pem"].as_str().or(case.input["public_key_pem"].as_str()).unwrap();
+            let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+            let key = match pem.parse_x509() {
+                Ok(certificate) => RsaPublicKey::from_der(certificate.public_key().raw).unwrap(),
+                Err(_) => RsaPublicKey::from_der(&pem.contents).unwrap(),
+            };
+            let message = decoded(&case.input["message_b64"]).unwrap();
+            let signature = decoded(&case.input["signature"]).unwrap_or_default();
+            let accepted = case.expect["verdict"] == "accept";
+            assert_eq!(key.key.verify_sig(&message, &signature).is_ok(), accepted, "{}", case.name);
+            if let [timestamp, nonce, body @ ..] = message.split(|b| *b == b'\n').collect::<Vec<_>>().as_slice() {
+                let body = body.join(&b'\n');
+                if let Some(body) = body.strip_suffix(b"\n") {
+                    assert_eq!(key.verifies(timestamp, nonce, body, &signature), accepted, "{}", case.name);
+                }
+            }
+        }
+    }
+}

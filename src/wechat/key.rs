@@ -1,56 +1,269 @@
-//! Keys that verify and open callbacks: parsed once, kept parsed.
+//! Keys that verify and open callbacks: parsed once, kept parsed. The commonest mistake with WeChat's keys is to put one
+//! where another belongs, so each error says what was found and what to put there instead.
 
+use std::fmt;
 use std::sync::Arc;
 
+use x509_parser::certificate::X509Certificate;
+use x509_parser::pem::Pem;
+
+use super::crypto::{Aes256Gcm, RsaKeyError, RsaPublicKey, without_sign};
 use crate::clock::UnixTime;
+use crate::secret::Secret;
+
+/// What ids of public keys begin with. The prefix is part of the id (protocol 1.4).
+pub(super) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
+/// Most digits after the prefix.
+const ID_DIGITS: usize = 64;
 
 /// One RSA public key that may sign callbacks, with the id that `Wechatpay-Serial` names it by.
 #[derive(Clone)]
 pub struct VerifyingKey {
     id: Arc<str>,
-    not_after: Option<UnixTime>,
+    key: RsaPublicKey,
+    valid: Option<(UnixTime, UnixTime)>,
 }
 
 /// Why a key cannot be used. Says what was found and what to put there instead; never key material.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Placeholder until the kinds are written.
-    #[error("not a key")]
-    NotAKey,
+    /// No PEM.
+    #[error("this is not PEM: the file must hold a `-----BEGIN …-----` block, as it was downloaded")]
+    NotPem,
+    /// A certificate where a public key belongs.
+    #[error("this is a certificate, not a public key: name it in `keys.certificates`")]
+    CertificateNotKey,
+    /// A public key where a certificate belongs.
+    #[error("this is a public key, not a certificate: name it in `keys.public`, with its PUB_KEY_ID_…")]
+    KeyNotCertificate,
+    /// A private key.
+    #[error(
+        "this is a private key: WeChat's own public key or platform certificate belongs here; keep the private key away from the gateway"
+    )]
+    PrivateKey,
+    /// The merchant's own certificate.
+    #[error(
+        "this is the merchant's own API certificate (apiclient_cert.pem), which never verifies a callback: take WeChat's platform certificate, or its public key"
+    )]
+    MerchantCertificate,
+    /// PEM of something else.
+    #[error("this PEM block is `{0}`, neither a certificate nor a public key")]
+    OtherPem(String),
+    /// A certificate that does not parse.
+    #[error("the certificate is damaged: download it again")]
+    BadCertificate,
+    /// Not RSA.
+    #[error("this is not an RSA public key; SM2 (guomi) keys are not supported")]
+    NotRsa,
+    /// Too small or too large.
+    #[error("the RSA key has {bits} bits; 2048 to 4096 are accepted")]
+    Size {
+        /// Its size.
+        bits: usize,
+    },
+    /// An id of another form.
+    #[error("the id is not `PUB_KEY_ID_` and digits: copy it whole from WeChat's merchant platform, prefix included")]
+    PublicKeyId,
+    /// An APIv3 key of another length.
+    #[error("an APIv3 key has exactly 32 bytes, this one has {len}{}", line_end_hint(*.line_end))]
+    ApiV3Length {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
+}
+
+fn line_end_hint(line_end: bool) -> &'static str {
+    if line_end { ", a line feed at its end included: remove that" } else { "" }
 }
 
 impl VerifyingKey {
     /// From a platform certificate in PEM; its id is the certificate's serial.
     pub fn from_certificate_pem(pem: &str) -> Result<Self, KeyError> {
-        let _ = pem;
-        unimplemented!()
+        let pem = block(pem)?;
+        match pem.label.as_str() {
+            "CERTIFICATE" => {}
+            "PUBLIC KEY" | "RSA PUBLIC KEY" => return Err(KeyError::KeyNotCertificate),
+            other => return Err(misplaced(other)),
+        }
+        let certificate = pem.parse_x509().map_err(|_| KeyError::BadCertificate)?;
+        if is_merchants(&certificate) {
+            return Err(KeyError::MerchantCertificate);
+        }
+        let key = RsaPublicKey::from_der(certificate.public_key().raw)?;
+        let validity = certificate.validity();
+        let moment = |time: x509_parser::time::ASN1Time| UnixTime::from_secs(time.timestamp());
+        let serial: String = without_sign(certificate.raw_serial()).iter().map(|byte| format!("{byte:02X}")).collect();
+        Ok(Self { id: Arc::from(serial), key, valid: Some((moment(validity.not_before), moment(validity.not_after))) })
     }
 
     /// From WeChat Pay's public key in PEM (`PUBLIC KEY` or `RSA PUBLIC KEY`) and its `PUB_KEY_ID_…`.
     pub fn from_public_key_pem(id: &str, pem: &str) -> Result<Self, KeyError> {
-        let _ = (id, pem);
-        unimplemented!()
+        let digits = id.strip_prefix(PUBLIC_KEY_ID).ok_or(KeyError::PublicKeyId)?;
+        if digits.is_empty() || digits.len() > ID_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(KeyError::PublicKeyId);
+        }
+        let pem = block(pem)?;
+        match pem.label.as_str() {
+            "PUBLIC KEY" | "RSA PUBLIC KEY" => {}
+            "CERTIFICATE" => return Err(KeyError::CertificateNotKey),
+            other => return Err(misplaced(other)),
+        }
+        Ok(Self { id: Arc::from(id), key: RsaPublicKey::from_der(&pem.contents)?, valid: None })
     }
 
-    /// The certificate's serial or the public key's id.
+    /// The certificate's serial (upper-case hex) or the public key's id.
     pub fn id(&self) -> &Arc<str> {
         &self.id
     }
 
     /// End of validity; a bare public key has none.
     pub fn not_after(&self) -> Option<UnixTime> {
-        self.not_after
+        self.valid.map(|(_, not_after)| not_after)
     }
+
+    /// Begin of validity; a bare public key has none.
+    pub fn not_before(&self) -> Option<UnixTime> {
+        self.valid.map(|(not_before, _)| not_before)
+    }
+
+    /// Whether `serial` is this key's. The hex of a certificate may come in either case, and without the zero that a
+    /// serial begins with (protocol 1.4); the id of a public key is compared byte for byte.
+    pub(super) fn is_named(&self, serial: &str) -> bool {
+        if self.valid.is_none() {
+            return *self.id == *serial;
+        }
+        serial.eq_ignore_ascii_case(&self.id)
+            || self.id.strip_prefix('0').is_some_and(|short| serial.eq_ignore_ascii_case(short))
+    }
+
+    pub(super) fn rsa(&self) -> &RsaPublicKey {
+        &self.key
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("VerifyingKey").field(&self.id).finish()
+    }
+}
+
+impl From<RsaKeyError> for KeyError {
+    fn from(error: RsaKeyError) -> Self {
+        match error {
+            RsaKeyError::NotRsa => Self::NotRsa,
+            RsaKeyError::Size(bits) => Self::Size { bits },
+        }
+    }
+}
+
+fn block(text: &str) -> Result<Pem, KeyError> {
+    x509_parser::pem::parse_x509_pem(text.as_bytes()).map(|(_, pem)| pem).map_err(|_| KeyError::NotPem)
+}
+
+fn misplaced(label: &str) -> KeyError {
+    if label.ends_with("PRIVATE KEY") {
+        return KeyError::PrivateKey;
+    }
+    KeyError::OtherPem(label.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(40).collect())
+}
+
+/// WeChat's certificates for merchants name the merchant number and 微信商户系统; its own name Tenpay.com.
+fn is_merchants(certificate: &X509Certificate<'_>) -> bool {
+    let subject = certificate.subject();
+    let organization = subject.iter_organization().filter_map(|name| name.as_str().ok());
+    let mut common_name = subject.iter_common_name().filter_map(|name| name.as_str().ok());
+    organization.into_iter().any(|name| name == "微信商户系统")
+        || common_name.any(|name| (8..=10).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// An APIv3 key: 32 bytes, used as they are.
 #[derive(Clone)]
-pub struct ApiV3Key {}
+pub struct ApiV3Key(Arc<Aes256Gcm>);
 
 impl ApiV3Key {
     /// Refuses any other length than 32, with a remedy.
-    pub fn new(secret: &crate::secret::Secret) -> Result<Self, KeyError> {
-        let _ = secret;
-        unimplemented!()
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let bytes = secret.expose();
+        let refused = KeyError::ApiV3Length { len: bytes.len(), line_end: bytes.ends_with(b"\n") };
+        Aes256Gcm::new(bytes).map(|key| Self(Arc::new(key))).ok_or(refused)
+    }
+
+    pub(super) fn cipher(&self) -> &Aes256Gcm {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ApiV3Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiV3Key(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "PUB_KEY_ID_0000000000000024101100397200000006";
+
+    fn vectors() -> Vec<serde_json::Value> {
+        serde_json::from_str(include_str!("../../tests/vectors/crypt.json")).unwrap()
+    }
+
+    fn certificate(op: &str, name: &str) -> (String, String) {
+        let case = vectors().into_iter().find(|case| case["op"] == op && case["name"] == name).unwrap();
+        (case["input"]["cert_pem"].as_str().unwrap().to_owned(), case["expect"]["serial"].as_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn the_serial_of_a_certificate_is_its_id() {
+        for name in ["cert-serial-plain", "cert-serial-high-bit"] {
+            let (pem, serial) = certificate("cert-serial", name);
+            match VerifyingKey::from_certificate_pem(&pem) {
+                Ok(key) => assert_eq!(**key.id(), serial, "{name}"),
+                Err(error) => assert_eq!(error, KeyError::MerchantCertificate, "{name}"),
+            }
+        }
+        let (pem, serial) = certificate("rsa-sha256", "rsa-go-notify");
+        assert_eq!(**VerifyingKey::from_certificate_pem(&pem).unwrap().id(), serial);
+    }
+
+    #[test]
+    fn a_serial_may_come_in_either_case_but_an_id_may_not() {
+        let (pem, serial) = certificate("rsa-sha256", "rsa-own-empty-body-shared");
+        let key = VerifyingKey::from_certificate_pem(&pem).unwrap();
+        assert!(key.is_named(&serial) && key.is_named(&serial.to_lowercase()));
+        assert!(!key.is_named(&serial[1..]) && !key.is_named(""));
+        let short = VerifyingKey { id: Arc::from("0A1B"), ..key.clone() };
+        assert!(short.is_named("a1b") && short.is_named("0a1b") && !short.is_named("1b"));
+        let public = VerifyingKey { id: Arc::from(ID), valid: None, ..key };
+        assert!(public.is_named(ID) && !public.is_named(&ID.to_lowercase()) && !public.is_named(&ID[11..]));
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_is_told_where_it_belongs() {
+        let (pem, _) = certificate("rsa-sha256", "rsa-own-empty-body-shared");
+        assert_eq!(VerifyingKey::from_public_key_pem(ID, &pem).unwrap_err(), KeyError::CertificateNotKey);
+        let of = |label: &str| format!("-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n");
+        let certificate = |pem: &str| VerifyingKey::from_certificate_pem(pem).unwrap_err();
+        assert_eq!(certificate(&of("PUBLIC KEY")), KeyError::KeyNotCertificate);
+        assert_eq!(certificate(&of("PRIVATE KEY")), KeyError::PrivateKey);
+        assert_eq!(certificate(&of("RSA PRIVATE KEY")), KeyError::PrivateKey);
+        assert_eq!(certificate(&of("CERTIFICATE")), KeyError::BadCertificate);
+        assert_eq!(certificate(&of("DH PARAMETERS")), KeyError::OtherPem("DH PARAMETERS".to_owned()));
+        assert_eq!(certificate("2C32Q05S84BwUzHV8BtfWgn4okEQxz0n"), KeyError::NotPem);
+        assert_eq!(VerifyingKey::from_public_key_pem(ID, &of("PUBLIC KEY")).unwrap_err(), KeyError::NotRsa);
+        assert_eq!(VerifyingKey::from_public_key_pem(&ID[11..], &pem).unwrap_err(), KeyError::PublicKeyId);
+    }
+
+    #[test]
+    fn an_api_v3_key_has_32_bytes_and_is_never_shown() {
+        let key = |text: &str| ApiV3Key::new(&Secret::new(text.as_bytes().to_vec()));
+        assert_eq!(format!("{:?}", key("2C32Q05S84BwUzHV8BtfWgn4okEQxz0n").unwrap()), "ApiV3Key(..)");
+        let error = key("2C32Q05S84BwUzHV8BtfWgn4okEQxz0n\n").unwrap_err();
+        assert!(error.to_string().contains("33, a line feed at its end included"), "{error}");
+        assert!(!error.to_string().contains("2C32"));
+        assert_eq!(key("short").unwrap_err(), KeyError::ApiV3Length { len: 5, line_end: false });
     }
 }

@@ -123,7 +123,7 @@ fn rfc3339(time: UnixTime) -> String {
 fn traceparent() -> String {
     let mut id = [0_u8; 24];
     // Without randomness the ids are zero, which the standard reads as "no trace": nothing worse.
-    drop(rand::fill(&mut id));
+    let _ = rand::fill(&mut id);
     let (trace, span) = id.split_at(16);
     format!("00-{}-{}-01", hex(trace), hex(span))
 }
