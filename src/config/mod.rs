@@ -128,7 +128,7 @@ fn settings(document: &DeTable<'_>, outside: &mut Outside<'_>, findings: &mut Fi
 }
 
 /// The day of a moment, in UTC.
-fn day(time: UnixTime) -> String {
+pub(crate) fn day(time: UnixTime) -> String {
     let stamp = jiff::Timestamp::from_millisecond(time.millis());
     stamp.map_or_else(|_| "a day outside of the calendar".to_owned(), |stamp| stamp.strftime("%Y-%m-%d").to_string())
 }

@@ -20,6 +20,14 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Problem {
+    /// The same, marked as one that keeps nothing from starting.
+    #[must_use]
+    pub fn into_warning(self) -> Self {
+        Self { message: format!("warning: {}", self.message), ..self }
+    }
+}
+
 /// A place in a text, counted from 1, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Place {
