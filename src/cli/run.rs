@@ -9,7 +9,7 @@ use super::Exit;
 use super::report::talk;
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Examined, Watch};
 use crate::observe::logs;
 
 /// Run the gateway.
@@ -25,13 +25,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> ExitCode {
     logs::start(args.log_json);
-    let config = match config::load(&args.config) {
+    let Examined { outcome, warnings, files } = config::examine(&args.config);
+    let config = match outcome {
         Ok(config) => config,
         Err(problems) => {
-            talk(problems);
-            return Exit::Failed.into();
+            talk(format_args!("{problems}; nothing was started"));
+            return if problems.is_unreadable() { Exit::Usage.into() } else { Exit::Failed.into() };
         }
     };
+    log_warnings(&warnings);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -39,13 +41,13 @@ pub(super) fn run(args: &Args) -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    runtime.block_on(serve(args, config)).into()
+    runtime.block_on(serve(args, config, Watch::new(files))).into()
 }
 
-async fn serve(args: &Args, config: Config) -> Exit {
+async fn serve(args: &Args, config: Config, mut watch: Watch) -> Exit {
     // What a running gateway cannot change is compared with what it was started with.
     let started_with = config.fixed();
-    let mut app = match App::start(config, Clock::System).await {
+    let app = match App::start(config, Clock::System).await {
         Ok(app) => app,
         Err(error) => {
             talk(format_args!("wxgate: {error}"));
@@ -67,7 +69,8 @@ async fn serve(args: &Args, config: Config) -> Exit {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(args, &mut app, &started_with),
+            _ = hangup.recv() => reload(args, &app, &started_with, &mut watch).await,
+            () = watch.changed() => reload(args, &app, &started_with, &mut watch).await,
         }
     }
     tracing::info!(in_flight = app.gate().in_flight(), "shutting down");
@@ -77,12 +80,22 @@ async fn serve(args: &Args, config: Config) -> Exit {
 }
 
 /// A bad file changes nothing: the last good configuration goes on.
-fn reload(args: &Args, app: &mut App, started_with: &config::Fixed) {
-    match config::load(&args.config) {
+async fn reload(args: &Args, app: &App, started_with: &config::Fixed, watch: &mut Watch) {
+    let path = args.config.clone();
+    // Off the runtime: files are read and keys parsed, while the admin listener answers.
+    let Ok(Examined { outcome, warnings, files }) = tokio::task::spawn_blocking(move || config::examine(&path)).await
+    else {
+        app.gate().observe().config_reloaded(false);
+        tracing::error!("configuration not reloaded: reading it panicked; the last good one goes on");
+        return;
+    };
+    watch.follow(files);
+    match outcome {
         Ok(config) => {
             for key in started_with.changed(&config.fixed()) {
                 tracing::warn!(key, "changed in the file, but takes a restart");
             }
+            log_warnings(&warnings);
             app.reload(config.endpoints);
             app.gate().observe().config_reloaded(true);
             tracing::info!("configuration reloaded");
@@ -91,5 +104,11 @@ fn reload(args: &Args, app: &mut App, started_with: &config::Fixed) {
             app.gate().observe().config_reloaded(false);
             tracing::error!("configuration not reloaded, the last good one goes on:\n{problems}");
         }
+    }
+}
+
+fn log_warnings(warnings: &[config::Problem]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
 }
