@@ -3,6 +3,7 @@
 //! Exit codes: 0 good, 1 a check did not hold, 2 wrong usage or unreadable input.
 
 mod check;
+mod demo;
 mod init;
 mod report;
 mod run;
@@ -23,6 +24,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Gateway, simulated WeChat and sample merchant in one process: pays orders, then attacks
+    Demo(demo::Args),
     /// Run the gateway
     Run(run::Args),
     /// Write a commented configuration and test keys to start from
@@ -59,6 +62,7 @@ impl From<Exit> for ExitCode {
 /// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),

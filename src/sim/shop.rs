@@ -96,6 +96,11 @@ impl Shop {
         lock(&self.state).deliveries.clone()
     }
 
+    /// The requests since the last call, which the app then forgets.
+    pub fn take_deliveries(&self) -> Vec<Delivery> {
+        std::mem::take(&mut lock(&self.state).deliveries)
+    }
+
     /// The deliveries that were answered 2xx.
     pub fn accepted(&self) -> Vec<Delivery> {
         self.deliveries().into_iter().filter(|delivery| (200..300).contains(&delivery.status)).collect()

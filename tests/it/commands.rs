@@ -1,0 +1,149 @@
+//! The commands as a user runs them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn wxgate(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wxgate")).args(args).current_dir(dir).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Configures one endpoint with the keys of a vector.
+fn configure(dir: &Path, keys: &Value) {
+    let write = |name: &str, text: &Value| std::fs::write(dir.join(name), text.as_str().unwrap()).unwrap();
+    write("apiv3.key", &keys["apiv3_key"]);
+    let (mut certificates, mut public) = (Vec::new(), Vec::new());
+    for (index, verifier) in keys["verifiers"].as_array().unwrap().iter().enumerate() {
+        let name = format!("key{index}.pem");
+        if verifier["kind"] == "platform-cert" {
+            write(&name, &verifier["cert_pem"]);
+            certificates.push(format!("\"{name}\""));
+        } else {
+            write(&name, &verifier["public_key_pem"]);
+            public.push(format!("{{ id = {}, file = \"{name}\" }}", verifier["serial"]));
+        }
+    }
+    let text = format!(
+        "[endpoint.pay]\npath = \"/notify/wxpay/v3\"\nprotocol = \"pay-v3\"\nkeys.api_v3 = {{ file = \"apiv3.key\" }}\n\
+         keys.certificates = [{}]\nkeys.public = [{}]\nexpect = {{ mchid = {}, appid = {} }}\n\
+         [endpoint.pay.upstream]\nurl = [\"http://127.0.0.1:9/\"]\n",
+        certificates.join(", "),
+        public.join(", "),
+        keys["mchids"],
+        keys["appids"],
+    );
+    std::fs::write(dir.join("wxgate.toml"), text).unwrap();
+}
+
+#[test]
+fn verify_agrees_with_every_vector() {
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("../vectors/pay_v3.json")).unwrap();
+    assert!(vectors.len() >= 94);
+    for vector in &vectors {
+        let name = vector["name"].as_str().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        configure(dir.path(), &vector["keys"]);
+        std::fs::write(dir.path().join("request.json"), vector["request"].to_string()).unwrap();
+        let now = vector["now"].to_string();
+        let output = wxgate(dir.path(), &["verify", "--endpoint", "pay", "--now", &now, "--json", "request.json"]);
+        let line: Value =
+            serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{name}: {}", stderr(&output)));
+        let expect = &vector["expect"];
+        assert_eq!(line["verdict"], expect["verdict"], "{name}: {line}");
+        let allowed = expect["reason_alt"].as_array().unwrap().contains(&line["reason"]);
+        assert!(line["reason"] == expect["reason"] || allowed, "{name}: {line}");
+        assert_eq!(output.status.code(), Some(i32::from(expect["verdict"] != "accept")), "{name}");
+        if expect["verdict"] == "accept" {
+            assert_eq!(line["event"], expect["event"], "{name}");
+            assert_eq!(line["reply"]["status"], 200);
+        }
+    }
+}
+
+#[test]
+fn verify_reads_raw_messages_too_and_says_what_it_cannot_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("../vectors/pay_v3.json")).unwrap();
+    let vector = &vectors[0];
+    configure(dir.path(), &vector["keys"]);
+    let request = &vector["request"];
+    let mut raw = format!("POST {} HTTP/1.1\r\nHost: x\r\n", request["path"].as_str().unwrap()).into_bytes();
+    for header in request["headers"].as_array().unwrap() {
+        raw.extend(format!("{}: {}\r\n", header[0].as_str().unwrap(), header[1].as_str().unwrap()).bytes());
+    }
+    raw.extend(b"\r\n");
+    raw.extend(base64_simd::STANDARD.decode_to_vec(request["body_b64"].as_str().unwrap()).unwrap());
+    std::fs::write(dir.path().join("request.http"), raw).unwrap();
+    let output = wxgate(dir.path(), &["verify", "--now", &vector["now"].to_string(), "request.http"]);
+    assert!(stdout(&output).starts_with("request.http: accept ok"), "{}{}", stdout(&output), stderr(&output));
+
+    std::fs::write(dir.path().join("rubbish"), "what?").unwrap();
+    let output = wxgate(dir.path(), &["verify", "rubbish"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("rubbish"), "{}", stderr(&output));
+}
+
+#[test]
+fn init_writes_what_check_accepts_and_run_can_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = wxgate(dir.path(), &["init", "shop"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shop = dir.path().join("shop");
+    let output = wxgate(&shop, &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    let again = wxgate(dir.path(), &["init", "shop"]);
+    assert_ne!(again.status.code(), Some(0), "it does not overwrite");
+}
+
+#[test]
+fn check_says_all_problems_at_once_with_place_and_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(wxgate(dir.path(), &["init", "."]).status.code(), Some(0));
+    let keys = dir.path().join("keys");
+    std::fs::copy(keys.join("pub_key.pem"), keys.join("not_a_cert.pem")).unwrap();
+    let text = r#"
+[endpoint.one]
+path = "/notify"
+protocol = "pay-v3"
+windw = "5m"
+keys.api_v3 = { env = "WXGATE_TEST_NO_SUCH_VARIABLE" }
+keys.certificates = ["keys/absent.pem", "keys/not_a_cert.pem"]
+
+[endpoint.one.upstream]
+url = ["http://127.0.0.1:9000/"]
+
+[endpoint.two]
+path = "/notify"
+protocol = "pay-v3"
+keys.api_v3 = { file = "keys/apiv3.key" }
+keys.certificates = ["keys/wechatpay_cert.pem"]
+
+[endpoint.two.upstream]
+url = ["http://127.0.0.1:9000/"]
+"#;
+    std::fs::write(dir.path().join("wxgate.toml"), text).unwrap();
+    let output = wxgate(dir.path(), &["check"]);
+    let all = format!("{}{}", stdout(&output), stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "{all}");
+    for (place, words) in [
+        ("wxgate.toml:5:1:", "window"),
+        ("wxgate.toml:6:", "WXGATE_TEST_NO_SUCH_VARIABLE"),
+        ("wxgate.toml:7:", "absent.pem"),
+        ("wxgate.toml:7:", "not_a_cert.pem"),
+        ("wxgate.toml:13:", "/notify"),
+    ] {
+        assert!(
+            all.lines().any(|line| line.contains(place)) && all.contains(words),
+            "{place} {words} is not in\n{all}"
+        );
+    }
+}

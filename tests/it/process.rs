@@ -1,0 +1,153 @@
+//! The binary as a process of its own: what only a real one shows.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wxgate::sim::shop::{Behaviour, Shop};
+
+use crate::gateway::{SIGNING, Site, send};
+use crate::http_client;
+
+/// `wxgate run` on a site's configuration.
+struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    fn start(site: &Site) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wxgate"))
+            .args(["run", "--log-json", "--config"])
+            .arg(site.config())
+            .env("WXGATE_LOG", "info")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut seen = Vec::new();
+        let address = loop {
+            let line = lines.next().unwrap_or_else(|| panic!("it ended: {seen:#?}")).unwrap();
+            if line.contains("taking callbacks") {
+                let from = line.find("127.0.0.1:").unwrap();
+                break line[from..].split('"').next().unwrap().parse().unwrap();
+            }
+            seen.push(line);
+        };
+        // The pipe must be read on, or the process would block on a full one.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn kill_9(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn i6_the_same_bytes_are_replayed_after_kill_9_and_restart() {
+    let site = Site::new();
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
+    site.write_config("file:store.db", shop.address(), "");
+    let process = Process::start(&site);
+    let event = site.event();
+    let callback = site.sign(&event);
+    assert_eq!(send(process.address, &callback).await.status, 200);
+    process.kill_9();
+
+    let process = Process::start(&site);
+    assert_eq!(send(process.address, &callback).await.status, 409, "the nonce is remembered");
+    let retry = site.sign(&event);
+    assert_eq!(send(process.address, &retry).await.status, 200, "the event is a duplicate (I1)");
+    assert_eq!(shop.deliveries().len(), 1);
+    process.kill_9();
+    let reasons: Vec<_> = site.audit().iter().map(|record| record["reason"].as_str().unwrap().to_owned()).collect();
+    assert!(reasons.len() <= 3, "{reasons:?}");
+}
+
+#[tokio::test]
+async fn i4_a_crash_in_the_middle_of_a_forward_loses_no_event() {
+    let site = Site::new();
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Slow(Duration::from_millis(1500))).await.unwrap();
+    site.write_config("file:store.db", shop.address(), "");
+    let process = Process::start(&site);
+    let event = site.event();
+    let callback = site.sign(&event);
+    let address = process.address;
+    let sent = tokio::spawn(async move {
+        http_client::request(address, "POST", &callback.path, &callback.headers, &callback.body).await
+    });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    process.kill_9();
+    assert!(sent.await.unwrap().is_err(), "nothing was promised");
+
+    shop.behave(Behaviour::Healthy);
+    let process = Process::start(&site);
+    // The lease of the dead process ends by itself: WeChat's tries are answered `in-flight` until then.
+    let begun = Instant::now();
+    loop {
+        match send(process.address, &site.sign(&event)).await.status {
+            200 => break,
+            503 => assert!(begun.elapsed() < Duration::from_secs(15), "the lease outlives WeChat's first retry gap"),
+            other => panic!("{other}"),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(!shop.accepted().is_empty());
+    process.kill_9();
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_with_exit_code_0_after_what_is_in_flight() {
+    let site = Site::new();
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Slow(Duration::from_millis(600))).await.unwrap();
+    site.write_config("file:store.db", shop.address(), "");
+    let mut process = Process::start(&site);
+    let callback = site.sign(&site.event());
+    let address = process.address;
+    let sent = tokio::spawn(async move { send(address, &callback).await.status });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    process.signal("-TERM");
+    assert_eq!(sent.await.unwrap(), 200);
+    let status = tokio::task::spawn_blocking(move || process.child.wait().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(site.audit().len(), 1, "the record is written before the end");
+}
+
+#[tokio::test]
+async fn sighup_takes_a_good_file_and_keeps_the_last_good_one_over_a_bad() {
+    let site = Site::new();
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
+    site.write_config("file:store.db", shop.address(), "");
+    let process = Process::start(&site);
+    let good = std::fs::read_to_string(site.config()).unwrap();
+
+    std::fs::write(site.config(), good.replace("path = \"/notify", "windw = 1\npath = \"/notify")).unwrap();
+    process.signal("-HUP");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(send(process.address, &site.sign(&site.event())).await.status, 200, "the last good one goes on");
+
+    std::fs::write(site.config(), good.replace("/notify/shop-pay", "/notify/renamed")).unwrap();
+    process.signal("-HUP");
+    let begun = Instant::now();
+    let mut renamed = site.sign(&site.event());
+    "/notify/renamed".clone_into(&mut renamed.path);
+    loop {
+        match send(process.address, &renamed).await.status {
+            200 => break,
+            404 => assert!(begun.elapsed() < Duration::from_secs(5), "not reloaded"),
+            other => panic!("{other}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(send(process.address, &site.sign(&site.event())).await.status, 404);
+    process.kill_9();
+}
