@@ -21,7 +21,7 @@ const QUEUE: usize = 8192;
 /// Lines are written together up to this many bytes.
 const BATCH: usize = 64 * 1024;
 /// How long a rotation that failed is left alone.
-const ROTATE_AGAIN: Duration = Duration::from_secs(60);
+const ROTATE_AGAIN: Duration = Duration::from_mins(1);
 
 /// The way to the writer.
 pub(super) struct Audit {
@@ -44,6 +44,10 @@ impl Audit {
             AuditTarget::Stdout => Box::new(io::stdout()),
             AuditTarget::File(path) => Box::new(RotatedFile::open(path.clone(), settings)?),
         };
+        Self::over(output, dropped)
+    }
+
+    fn over(output: Box<dyn Output>, dropped: IntCounter) -> io::Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE);
         let lost = dropped.clone();
         let writer = std::thread::Builder::new()
@@ -295,7 +299,7 @@ mod tests {
         AuditSettings { target: AuditTarget::File(path.to_owned()), max_size, max_age, keep }
     }
 
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     #[test]
     fn closing_writes_everything_that_was_handed_over() {
@@ -337,7 +341,7 @@ mod tests {
         let path = dir.path().join("audit.ndjson");
         let mut file = RotatedFile::open(path.clone(), &settings(&path, u64::MAX, LONG, 0)).unwrap();
         file.write_lines(b"old\n").unwrap();
-        file.since = file.since.minus(LONG);
+        file.since = file.since.minus(LONG.saturating_mul(2));
         file.write_lines(b"new\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "none is kept");
@@ -365,6 +369,41 @@ mod tests {
         file.write_lines(b"{}\n").unwrap();
         file.write_lines(b"{}\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"torn\":\n{}\n{}\n");
+    }
+
+    /// A disk that answers when it is told to.
+    struct Slow(Receiver<()>, std::sync::Arc<Mutex<usize>>);
+
+    impl Output for Slow {
+        fn write_lines(&mut self, lines: &[u8]) -> io::Result<()> {
+            // An error means that the test needs no more waiting.
+            let _ = self.0.recv();
+            let mut written = self.1.lock();
+            *written = written.saturating_add(String::from_utf8_lossy(lines).lines().count());
+            Ok(())
+        }
+
+        fn end(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_stands_still_costs_records_and_no_waiting() {
+        let lost = dropped();
+        let written = std::sync::Arc::new(Mutex::new(0));
+        let (disk, waits) = sync_channel(0);
+        let audit = Audit::over(Box::new(Slow(waits, written.clone())), lost.clone()).unwrap();
+        let handed_over = QUEUE.saturating_mul(3);
+        for _ in 0..handed_over {
+            audit.write(b"{}\n".to_vec());
+        }
+        let lost_while_still = lost.get();
+        assert!(lost_while_still > 0);
+        drop(disk);
+        audit.close();
+        let lost = usize::try_from(lost.get()).unwrap();
+        assert_eq!(written.lock().saturating_add(lost), handed_over, "every record is written or counted");
     }
 
     #[test]

@@ -103,11 +103,14 @@ pub enum AuditTarget {
 #[derive(Clone)]
 pub struct Observe(Arc<Shared>);
 
+/// Name and protocol.
+type EndpointId = (Arc<str>, &'static str);
+
 struct Shared {
     metrics: Metrics,
     audit: Audit,
-    /// By name and protocol: a reload that changes neither goes on counting where it was.
-    endpoints: Mutex<HashMap<(Arc<str>, &'static str), Arc<EndpointMetrics>>>,
+    /// A reload that changes neither goes on counting where it was.
+    endpoints: Mutex<HashMap<EndpointId, Arc<EndpointMetrics>>>,
     no_endpoint: Arc<EndpointMetrics>,
 }
 

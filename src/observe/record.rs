@@ -49,7 +49,8 @@ struct Told {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<EventTold>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    /// Written as a member of [`Line`].
+    #[serde(skip)]
     key: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
@@ -76,6 +77,8 @@ struct Line<'a> {
     status: u16,
     #[serde(flatten)]
     told: &'a Told,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
     total_us: u64,
     stages_us: &'a Stages,
 }
@@ -213,6 +216,7 @@ impl Record {
             reason: reason.code(),
             status,
             told: &self.told,
+            key: self.told.key.as_deref(),
             total_us: micros(took),
             stages_us: &self.stages,
         };
@@ -238,10 +242,6 @@ impl Drop for Record {
         let reason = if awaits_body { Reason::BodyTimeout } else { Reason::InternalError };
         self.end(reason, reason.status());
     }
-}
-
-fn as_text<S: Serializer>(key: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
-    key.as_deref().serialize(serializer)
 }
 
 /// At most `max` bytes, without what moves a terminal's cursor.
