@@ -1,18 +1,26 @@
 //! Metrics, audit and traces. The pipeline opens a [`Record`] for a callback, closes its stages as it goes, and hands it
 //! back with the reason: nothing else of observing shows in the flow.
 
+mod audit;
 pub mod logs;
+pub mod metrics;
+mod record;
 
+use std::collections::HashMap;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use parking_lot::Mutex;
+use prometheus::IntGauge;
 
-use crate::clock::UnixTime;
 use crate::reason::Reason;
-use crate::wechat::Authentic;
+use audit::Audit;
+pub use metrics::EndpointMetrics;
+use metrics::{Metrics, NO_ENDPOINT};
+pub use record::Record;
 
 /// The stages of the pipeline, as in `wxgate_stage_seconds{stage}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +43,36 @@ pub enum Stage {
     Forward,
     /// Store, last round trip.
     Settle,
+}
+
+impl Stage {
+    /// Every stage, in the order of the pipeline.
+    pub const ALL: &[Self] = &[
+        Self::Admit,
+        Self::Screen,
+        Self::Read,
+        Self::Verify,
+        Self::Open,
+        Self::Claim,
+        Self::Decide,
+        Self::Forward,
+        Self::Settle,
+    ];
+
+    /// The stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Screen => "screen",
+            Self::Read => "read",
+            Self::Verify => "verify",
+            Self::Open => "open",
+            Self::Claim => "claim",
+            Self::Decide => "decide",
+            Self::Forward => "forward",
+            Self::Settle => "settle",
+        }
+    }
 }
 
 /// `[audit]`.
@@ -63,99 +101,93 @@ pub enum AuditTarget {
 
 /// Everything that observes. Cloning shares it.
 #[derive(Clone)]
-pub struct Observe {}
+pub struct Observe(Arc<Shared>);
 
-/// One callback under way.
-pub struct Record {}
+/// Name and protocol.
+type EndpointId = (Arc<str>, &'static str);
 
-/// The metrics of one endpoint, with their labels resolved once.
-pub struct EndpointMetrics {}
+struct Shared {
+    metrics: Metrics,
+    audit: Audit,
+    /// A reload that changes neither goes on counting where it was.
+    endpoints: Mutex<HashMap<EndpointId, Arc<EndpointMetrics>>>,
+    no_endpoint: Arc<EndpointMetrics>,
+}
 
 /// A connection that is counted while it is open.
-pub struct ConnectionGuard {}
+pub struct ConnectionGuard(IntGauge);
 
 impl Observe {
     /// Starts the audit writer.
-    pub fn new(audit: &AuditSettings) -> std::io::Result<Self> {
-        let _ = audit;
-        unimplemented!()
+    pub fn new(audit: &AuditSettings) -> io::Result<Self> {
+        let metrics = Metrics::new();
+        let audit = Audit::start(audit, metrics.audit_dropped.clone())?;
+        let no_endpoint = Arc::new(metrics.endpoint(&Arc::from(NO_ENDPOINT), ""));
+        Ok(Self(Arc::new(Shared { metrics, audit, endpoints: Mutex::default(), no_endpoint })))
     }
 
     /// The metrics of the endpoint of this name; the same for every reload.
     pub fn endpoint(&self, name: &Arc<str>, protocol: &'static str) -> Arc<EndpointMetrics> {
-        let _ = (name, protocol);
-        unimplemented!()
+        let mut endpoints = self.0.endpoints.lock();
+        let of_endpoint = endpoints
+            .entry((Arc::clone(name), protocol))
+            .or_insert_with(|| Arc::new(self.0.metrics.endpoint(name, protocol)));
+        Arc::clone(of_endpoint)
     }
 
     /// A connection was opened; it is closed when the guard is dropped.
     pub fn connection(&self) -> ConnectionGuard {
-        unimplemented!()
+        let open = self.0.metrics.connections.clone();
+        open.inc();
+        ConnectionGuard(open)
     }
 
     /// A reload was taken or rejected.
     pub fn config_reloaded(&self, taken: bool) {
-        let _ = taken;
-        unimplemented!()
+        self.0.metrics.config_reloaded(taken);
     }
 
     /// A callback begins.
     pub fn begin(&self, client: IpAddr) -> Record {
-        let _ = client;
-        unimplemented!()
+        Record::begin(self.clone(), client)
     }
 
     /// A callback ends: counted, timed and audited, once.
-    pub fn finish(&self, record: Record, reason: Reason, status: u16) {
-        let _ = (record, reason, status);
-        unimplemented!()
+    pub fn finish(&self, mut record: Record, reason: Reason, status: u16) {
+        record.end(reason, status);
+    }
+
+    /// The metrics in Prometheus' text format, version 0.0.4.
+    pub fn render(&self) -> String {
+        self.0.metrics.render()
     }
 
     /// Writes out every audit record and ends the writer.
     pub async fn close(&self) {
-        unimplemented!()
+        let observe = self.clone();
+        if tokio::task::spawn_blocking(move || observe.0.audit.close()).await.is_err() {
+            tracing::error!("the audit log was not closed cleanly");
+        }
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    fn audit(&self) -> &Audit {
+        &self.0.audit
+    }
+
+    fn no_endpoint(&self) -> &Arc<EndpointMetrics> {
+        &self.0.no_endpoint
     }
 }
 
-impl Record {
-    /// What came in, as far as a stranger's words may be recorded.
-    pub fn request(&mut self, method: &Method, path: &str, headers: &HeaderMap) {
-        let _ = (method, path, headers);
-        unimplemented!()
-    }
-
-    /// Ends a stage: the time since the last one ended is its own.
-    pub fn close(&mut self, stage: Stage) {
-        let _ = stage;
-        unimplemented!()
-    }
-
-    /// Which endpoint it came to.
-    pub fn endpoint(&mut self, endpoint: &Arc<EndpointMetrics>) {
-        let _ = endpoint;
-        unimplemented!()
-    }
-
-    /// What it told, and by which key. Only authentic events are told. `now` gives the skew of the signed timestamp.
-    pub fn authentic(&mut self, authentic: &Authentic, now: UnixTime) {
-        let _ = (authentic, now);
-        unimplemented!()
-    }
-
-    /// How often the event was claimed, this time included.
-    pub fn attempt(&mut self, attempt: u32) {
-        let _ = attempt;
-        unimplemented!()
-    }
-
-    /// What the upstream answered; none if nothing.
-    pub fn upstream(&mut self, status: Option<u16>) {
-        let _ = status;
-        unimplemented!()
-    }
-
-    /// For the operator: the words behind the reason.
-    pub fn detail(&mut self, detail: &str) {
-        let _ = detail;
-        unimplemented!()
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! Every metric by name, and the registry that holds them. [`ALL`] is the one list: the metrics are made from it, and
+//! `docs/metrics.md` is compared with it.
+//!
+//! A label value is a word of ours or a name of the configuration, never a stranger's text: nobody outside can make the
+//! number of series grow.
+
+use std::sync::Arc;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::Stage;
+use crate::reason::{Outcome, Reason};
+
+/// The endpoint label of callbacks that came to no endpoint.
+pub const NO_ENDPOINT: &str = "-";
+
+/// Around WeChat's own limits: it waits 5 s, and a forward may take almost as long.
+const REQUEST_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 4.0, 5.0, 10.0];
+/// From a hash map lookup to an upstream that is slow.
+const STAGE_BUCKETS: &[f64] =
+    &[0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// A metric as it is documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Full name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Names of its labels.
+    pub labels: &'static [&'static str],
+    help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $constant:ident = $kind:literal $name:literal { $($label:ident),* };)+) => {
+        $(const $constant: Metric =
+            Metric { name: $name, kind: $kind, labels: &[$(stringify!($label)),*], help: concat!($($help),+) };)+
+
+        /// Every metric of the gateway's own, in the order of the documentation.
+        pub const ALL: &[Metric] = &[$($constant),+];
+    };
+}
+
+metrics! {
+    /// Callbacks that ended, by how and why
+    REQUESTS = "counter" "wxgate_requests_total" { endpoint, outcome, reason };
+    /// Time from a callback's head to its answer
+    REQUEST_SECONDS = "histogram" "wxgate_request_seconds" { endpoint, outcome };
+    /// Time spent in each stage of the pipeline
+    STAGE_SECONDS = "histogram" "wxgate_stage_seconds" { stage };
+    /// Callbacks under way
+    IN_FLIGHT = "gauge" "wxgate_in_flight" {};
+    /// Connections open on the callback listeners
+    CONNECTIONS = "gauge" "wxgate_connections" {};
+    /// Callbacks stopped by a limit
+    RATE_LIMITED = "counter" "wxgate_rate_limited_total" { endpoint, limit };
+    /// Authentic callbacks by the key that verified them
+    VERIFIED = "counter" "wxgate_verified_total" { endpoint, key };
+    /// Forwards by the status that the upstream answered, none if it did not answer
+    UPSTREAM_REQUESTS = "counter" "wxgate_upstream_requests_total" { endpoint, status };
+    /// Reloads of the configuration
+    CONFIG_RELOADS = "counter" "wxgate_config_reloads_total" { result };
+    /// Audit records that were lost
+    AUDIT_DROPPED = "counter" "wxgate_audit_dropped_total" {};
+    /// Our clock less the timestamp of the last authentic callback
+    CLOCK_SKEW = "gauge" "wxgate_clock_skew_seconds" {};
+    /// Always 1; the labels say what runs
+    BUILD_INFO = "gauge" "wxgate_build_info" { version, commit };
+}
+
+/// The limits, in the order of [`EndpointMetrics::limited`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LimitHit {
+    PerIp,
+    Total,
+    FailuresPerIp,
+}
+
+impl LimitHit {
+    const ALL: [Self; 3] = [Self::PerIp, Self::Total, Self::FailuresPerIp];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::PerIp => "per_ip",
+            Self::Total => "total",
+            Self::FailuresPerIp => "failures_per_ip",
+        }
+    }
+
+    /// Limits are asked at two places: the address's own before anything else, the total once the callback is known to
+    /// be authentic. So the reason and the stage that a callback came to say which one it was.
+    pub(super) fn of(reason: Reason, last: Option<Stage>) -> Option<Self> {
+        if reason == Reason::Banned {
+            return Some(Self::FailuresPerIp);
+        }
+        let is_authentic = matches!(last, Some(Stage::Open));
+        (reason == Reason::RateLimited).then_some(if is_authentic { Self::Total } else { Self::PerIp })
+    }
+}
+
+/// All metrics, registered.
+pub(super) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    stages: Vec<Histogram>,
+    rate_limited: IntCounterVec,
+    verified: IntCounterVec,
+    upstream_requests: IntCounterVec,
+    reloads_taken: IntCounter,
+    reloads_rejected: IntCounter,
+    pub(super) in_flight: IntGauge,
+    pub(super) connections: IntGauge,
+    pub(super) audit_dropped: IntCounter,
+    pub(super) clock_skew: Gauge,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let registry = Registry::new();
+        let counters = |metric: Metric| registered(&registry, IntCounterVec::new(metric.opts(), metric.labels));
+        let gauge = |metric: Metric| registered(&registry, IntGauge::with_opts(metric.opts()));
+        let histograms = |metric: Metric, buckets: &[f64]| {
+            let opts = HistogramOpts::new(metric.name, metric.help).buckets(buckets.to_vec());
+            registered(&registry, HistogramVec::new(opts, metric.labels))
+        };
+        let stage_seconds = histograms(STAGE_SECONDS, STAGE_BUCKETS);
+        let reloads = counters(CONFIG_RELOADS);
+        let build = registered(&registry, IntGaugeVec::new(BUILD_INFO.opts(), BUILD_INFO.labels));
+        let commit = option_env!("WXGATE_COMMIT").unwrap_or("unknown");
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), commit]).set(1);
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("its names are not ours, and it is registered once");
+        Self {
+            requests: counters(REQUESTS),
+            request_seconds: histograms(REQUEST_SECONDS, REQUEST_BUCKETS),
+            stages: Stage::ALL.iter().map(|stage| stage_seconds.with_label_values(&[stage.name()])).collect(),
+            rate_limited: counters(RATE_LIMITED),
+            verified: counters(VERIFIED),
+            upstream_requests: counters(UPSTREAM_REQUESTS),
+            reloads_taken: reloads.with_label_values(&["taken"]),
+            reloads_rejected: reloads.with_label_values(&["rejected"]),
+            in_flight: gauge(IN_FLIGHT),
+            connections: gauge(CONNECTIONS),
+            audit_dropped: registered(&registry, IntCounter::with_opts(AUDIT_DROPPED.opts())),
+            clock_skew: registered(&registry, Gauge::with_opts(CLOCK_SKEW.opts())),
+            registry,
+        }
+    }
+
+    /// The children of one endpoint. All of them exist from the start, so that the first event of a kind is an increase.
+    pub(super) fn endpoint(&self, name: &Arc<str>, protocol: &'static str) -> EndpointMetrics {
+        let of_reason =
+            |reason: &Reason| self.requests.with_label_values(&[&**name, reason.outcome().code(), reason.code()]);
+        EndpointMetrics {
+            name: Arc::clone(name),
+            protocol,
+            requests: Reason::ALL.iter().map(of_reason).collect(),
+            seconds: Outcome::ALL
+                .iter()
+                .map(|outcome| self.request_seconds.with_label_values(&[&**name, outcome.code()]))
+                .collect(),
+            limited: LimitHit::ALL.map(|limit| self.rate_limited.with_label_values(&[&**name, limit.label()])),
+            verified: self.verified.clone(),
+            upstream_requests: self.upstream_requests.clone(),
+        }
+    }
+
+    pub(super) fn config_reloaded(&self, taken: bool) {
+        if taken { self.reloads_taken.inc() } else { self.reloads_rejected.inc() }
+    }
+
+    pub(super) fn stage(&self, stage: Stage, seconds: f64) {
+        if let Some(histogram) = self.stages.get(stage as usize) {
+            histogram.observe(seconds);
+        }
+    }
+
+    /// The exposition format, version 0.0.4.
+    pub(super) fn render(&self) -> String {
+        let mut text = String::with_capacity(32 * 1024);
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+}
+
+/// The metrics of one endpoint, with their labels resolved once.
+pub struct EndpointMetrics {
+    name: Arc<str>,
+    protocol: &'static str,
+    requests: Vec<IntCounter>,
+    seconds: Vec<Histogram>,
+    limited: [IntCounter; 3],
+    verified: IntCounterVec,
+    upstream_requests: IntCounterVec,
+}
+
+impl EndpointMetrics {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    pub(super) fn ended(&self, reason: Reason, seconds: f64) {
+        if let Some(counter) = self.requests.get(reason as usize) {
+            counter.inc();
+        }
+        if let Some(histogram) = self.seconds.get(reason.outcome() as usize) {
+            histogram.observe(seconds);
+        }
+    }
+
+    pub(super) fn limited(&self, limit: LimitHit) {
+        if let Some(counter) = self.limited.get(limit as usize) {
+            counter.inc();
+        }
+    }
+
+    /// `key` is a configured key's id: only those verify anything.
+    pub(super) fn verified(&self, key: &str) {
+        self.verified.with_label_values(&[&*self.name, key]).inc();
+    }
+
+    /// A status outside 100 to 599 shares one series, so that there are never more than 502.
+    pub(super) fn upstream(&self, status: Option<u16>) {
+        let label = match status {
+            None => "none".to_owned(),
+            Some(status @ 100..=599) => status.to_string(),
+            Some(_) => "other".to_owned(),
+        };
+        self.upstream_requests.with_label_values(&[&*self.name, label.as_str()]).inc();
+    }
+}
+
+impl Metric {
+    fn opts(self) -> Opts {
+        Opts::new(self.name, self.help)
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let collector = made.expect("names and labels are constants, and a test makes them all");
+    registry.register(Box::new(collector.clone())).expect("each constant is registered once, and a test does it");
+    collector
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_listed_metric_is_rendered_with_its_kind_and_no_other_is() {
+        let metrics = Metrics::new();
+        let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
+        endpoint.verified("PUB_KEY_ID_1");
+        endpoint.upstream(Some(200));
+        let text = metrics.render();
+        let rendered: BTreeSet<String> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .filter(|line| line.starts_with("wxgate_"))
+            .map(str::to_owned)
+            .collect();
+        let listed: BTreeSet<String> = ALL.iter().map(|metric| format!("{} {}", metric.name, metric.kind)).collect();
+        assert_eq!(rendered, listed);
+    }
+
+    #[test]
+    fn the_children_stand_in_the_order_of_their_enums() {
+        let metrics = Metrics::new();
+        let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
+        for reason in Reason::ALL {
+            endpoint.ended(*reason, 0.001);
+        }
+        for (times, limit) in (1..).zip(LimitHit::ALL) {
+            (0..times).for_each(|_| endpoint.limited(limit));
+        }
+        let text = metrics.render();
+        for reason in Reason::ALL {
+            let (outcome, code) = (reason.outcome().code(), reason.code());
+            let line = format!(r#"wxgate_requests_total{{endpoint="shop",outcome="{outcome}",reason="{code}"}} 1"#);
+            assert!(text.contains(&line), "{line} is not in:\n{text}");
+        }
+        for outcome in Outcome::ALL {
+            let count = Reason::ALL.iter().filter(|reason| reason.outcome() == *outcome).count();
+            let code = outcome.code();
+            let line = format!(r#"wxgate_request_seconds_count{{endpoint="shop",outcome="{code}"}} {count}"#);
+            assert!(text.contains(&line), "{line} is not in:\n{text}");
+        }
+        for (limit, times) in [("per_ip", 1), ("total", 2), ("failures_per_ip", 3)] {
+            let line = format!(r#"wxgate_rate_limited_total{{endpoint="shop",limit="{limit}"}} {times}"#);
+            assert!(text.contains(&line), "{line} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_upstream_cannot_make_series_without_end() {
+        let metrics = Metrics::new();
+        let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
+        for status in 0..=u16::MAX {
+            endpoint.upstream(Some(status));
+        }
+        endpoint.upstream(None);
+        let text = metrics.render();
+        let series = text.lines().filter(|line| line.starts_with("wxgate_upstream_requests_total{")).count();
+        assert_eq!(series, 502);
+    }
+}
