@@ -13,6 +13,9 @@ use super::report::{result, talk};
 use crate::sim::keys::Keys;
 
 const TEMPLATE: &str = include_str!("init.toml");
+/// The merchant and the app of the test keys.
+const MCHID: &str = "1900000001";
+const APPID: &str = "wxd678efh567hg6787";
 
 /// Write a commented configuration and test keys to start from.
 #[derive(clap::Args)]
@@ -82,7 +85,7 @@ pub(super) fn init(dir: &Path) -> Result<(), InitError> {
 
 /// Keys of a simulated WeChat, the private ones included: `wxgate sim` signs with them.
 fn write_test_keys(dir: &Path) -> Result<Named, InitError> {
-    let keys = Keys::generate().map_err(|error| InitError::Keys(error.to_string()))?;
+    let keys = Keys::generate(MCHID, APPID).map_err(|error| InitError::Keys(error.to_string()))?;
     keys.save(dir).map_err(|error| InitError::Keys(error.to_string()))?;
     Ok(Named {
         public_key_id: keys.platform.public_key_id.clone(),

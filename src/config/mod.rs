@@ -1,7 +1,7 @@
 //! The file and its checks: TOML in, plain settings of the components out, or every problem at once.
 //!
-//! [`document`] gives the tables key by key, so that a key that nobody reads is an error; [`sections`], [`endpoint`] and
-//! [`keys`] read them; [`reference`] follows them to secrets and key files; [`cross`] checks what no key shows alone.
+//! `document` gives the tables key by key, so that a key that nobody reads is an error; `sections`, `endpoint` and
+//! `keys` read them; `reference` follows them to secrets and key files; `cross` checks what no key shows alone.
 //! Nothing is started, opened or written: a check has no effects.
 
 mod cross;

@@ -21,13 +21,9 @@ fn authentic() -> Authentic {
     let event = Event {
         id: "EV-1".to_owned(),
         kind: "wechatpay.transaction.success".to_owned(),
-        time: None,
         subject: Some("order \"7\"".to_owned()),
-        mchid: None,
-        appid: None,
-        transaction_id: None,
-        amount_total: None,
         body: Bytes::from_static(b"{}"),
+        ..Event::default()
     };
     Authentic::for_test(event, "nonce", UnixTime::from_secs(1000))
 }

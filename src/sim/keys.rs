@@ -1,314 +1,338 @@
-//! Keys of the simulated WeChat and of its sample merchant: generated, bundled for tests, or in a folder.
+//! The keys of a simulated WeChat and of its one merchant: bundled for tests, generated, or from a folder.
 //!
-//! The bundled keys are public: whoever has this source can sign with them. They are for tests and the demo.
+//! A folder holds the files as merchants know them (`wechatpay_cert.pem`, `pub_key.pem`, `apiclient_key.pem`, …), beside them
+//! the private keys that in life only WeChat has, and the numbers in `sim.json`.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize, SerialNumber};
-use rsa::PrivateKey;
-use rsa::pkcs8::DecodePrivateKey as _;
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_RSA_SHA256, RsaKeySize, SerialNumber, date_time_ymd,
+};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-const MCHID: &str = "1900000001";
-const APPID: &str = "wxd678efh567hg6787";
-const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_0119000000012024101100397200000006";
+use super::sign::{self, PrivateKey};
 
-/// What is in a folder of keys: file name and text.
-const PLATFORM_CERTIFICATE: &str = "wechatpay_cert.pem";
-const PLATFORM_KEY: &str = "wechatpay_key.pem";
-const PUBLIC_KEY: &str = "pub_key.pem";
-const PUBLIC_KEY_PRIVATE: &str = "pub_key_private.pem";
-const MERCHANT_CERTIFICATE: &str = "apiclient_cert.pem";
-const MERCHANT_KEY: &str = "apiclient_key.pem";
-const API_V3: &str = "apiv3.key";
-const IDENTITIES: &str = "identities.json";
-
-/// Which of WeChat's two kinds of key signs.
+/// With which of its keys WeChat signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedBy {
-    /// The key of the platform certificate, named by its serial.
+    /// The platform certificate, named by its serial.
     Certificate,
-    /// The key that is named by `PUB_KEY_ID_…`.
+    /// The platform's public key, named by its `PUB_KEY_ID_…`.
     PublicKey,
 }
 
-/// Everything that the two sides have.
+/// Everything that both sides hold.
 #[derive(Clone)]
 pub struct Keys {
     /// WeChat's.
     pub platform: Platform,
     /// The merchant's.
     pub merchant: Merchant,
-    files: Vec<(&'static str, String)>,
+    /// A key that nobody trusts, for forgeries.
+    pub stranger: PrivateKey,
 }
 
-/// WeChat's keys.
+/// What WeChat signs with.
 #[derive(Clone)]
 pub struct Platform {
-    /// The id that the public key is named by.
-    pub public_key_id: String,
-    /// The serial that the certificate is named by.
-    pub serial: String,
-    /// The certificate.
+    /// Serial of the platform certificate, upper-case hex.
+    pub certificate_serial: String,
+    /// The platform certificate, PEM.
     pub certificate_pem: String,
-    certificate_key: PrivateKey,
-    public_key: PrivateKey,
+    /// Its private key.
+    pub certificate_key: PrivateKey,
+    /// `PUB_KEY_ID_…`, the prefix included.
+    pub public_key_id: String,
+    /// The private half of the platform's public key.
+    pub public_key: PrivateKey,
 }
 
-/// A merchant.
+impl Platform {
+    /// The key and the id of it that goes into `Wechatpay-Serial`.
+    pub fn signer(&self, by: SignedBy) -> (&PrivateKey, &str) {
+        match by {
+            SignedBy::Certificate => (&self.certificate_key, &self.certificate_serial),
+            SignedBy::PublicKey => (&self.public_key, &self.public_key_id),
+        }
+    }
+}
+
+/// What a merchant holds.
 #[derive(Clone)]
 pub struct Merchant {
-    /// Merchant number.
+    /// Its number.
     pub mchid: String,
-    /// App id.
+    /// Its app.
     pub appid: String,
-    /// Serial of the merchant's API certificate.
+    /// Serial of its API certificate, upper-case hex.
     pub serial: String,
-    /// The APIv3 key: 32 characters.
-    pub api_v3: String,
-    key: PrivateKey,
-}
-
-/// The numbers and ids that stand in no key file.
-#[derive(Serialize, Deserialize)]
-struct Identities {
-    mchid: String,
-    appid: String,
-    public_key_id: String,
+    /// Its API certificate, PEM.
+    pub certificate_pem: String,
+    /// The private key of that.
+    pub key: PrivateKey,
+    /// The key that WeChat encrypts for it with.
+    pub api_v3_key: [u8; 32],
 }
 
 /// Why keys cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// A file.
-    #[error("{file}: {cause}; `wxgate init` writes a folder of test keys")]
-    Io {
-        /// Its name.
-        file: &'static str,
+    #[error("{path}: {cause}")]
+    File {
+        /// Which.
+        path: PathBuf,
         /// What the system said.
         cause: io::Error,
     },
-    /// What is in a file.
-    #[error("{0} does not hold what its name says")]
-    Content(&'static str),
-    /// Generating.
-    #[error("a key cannot be generated: {0}")]
-    Generate(#[from] rcgen::Error),
-    /// Randomness.
-    #[error("the system gives no randomness")]
-    Randomness,
+    /// A file's content.
+    #[error("{0} is not what `wxgate init` or `wxgate sim serve` writes: {1}")]
+    Content(&'static str, String),
+    /// The making of a certificate.
+    #[error("no certificate can be made: {0}")]
+    Certificate(#[from] rcgen::Error),
 }
 
+/// The numbers of `sim.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Numbers {
+    mchid: String,
+    appid: String,
+    merchant_serial: String,
+    certificate_serial: String,
+    public_key_id: String,
+}
+
+/// The files of a folder, read.
+struct Files {
+    numbers: String,
+    certificate: String,
+    certificate_key: String,
+    public_key_private: String,
+    merchant_certificate: String,
+    merchant_key: String,
+    api_v3: String,
+    stranger: String,
+}
+
+const NUMBERS: &str = "sim.json";
+const CERTIFICATE: &str = "wechatpay_cert.pem";
+const CERTIFICATE_KEY: &str = "wechatpay_cert_key.pem";
+const PUBLIC_KEY: &str = "pub_key.pem";
+const PUBLIC_KEY_PRIVATE: &str = "pub_key_private.pem";
+const MERCHANT_CERTIFICATE: &str = "apiclient_cert.pem";
+const MERCHANT_KEY: &str = "apiclient_key.pem";
+const API_V3: &str = "apiv3.key";
+const STRANGER: &str = "stranger_key.pem";
+
 impl Keys {
-    /// The keys in this source: the same in every test.
+    /// Fixed test keys, the same everywhere and known to all (`src/sim/keys/`).
     ///
     /// # Panics
     ///
-    /// If the files bundled into this program do not parse, which a test rules out.
+    /// Never: a test reads them.
     pub fn bundled() -> Self {
-        let files = vec![
-            (PLATFORM_CERTIFICATE, include_str!("keys/wechatpay_cert.pem").to_owned()),
-            (PLATFORM_KEY, include_str!("keys/wechatpay_key.pem").to_owned()),
-            (PUBLIC_KEY, include_str!("keys/pub_key.pem").to_owned()),
-            (PUBLIC_KEY_PRIVATE, include_str!("keys/pub_key_private.pem").to_owned()),
-            (MERCHANT_CERTIFICATE, include_str!("keys/apiclient_cert.pem").to_owned()),
-            (MERCHANT_KEY, include_str!("keys/apiclient_key.pem").to_owned()),
-            (API_V3, "wxgate-simulator-api-v3-key-0001".to_owned()),
-            (IDENTITIES, identities()),
-        ];
-        Self::from_files(files).expect("the bundled keys are constants")
-    }
-
-    /// New keys.
-    pub fn generate() -> Result<Self, KeysError> {
-        let (platform, certificate) = certified("Tenpay.com sign test", "Tenpay.com")?;
-        let public = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
-        let (merchant, merchant_certificate) = certified(MCHID, "微信商户系统")?;
-        let api_v3 = super::random_text(32).ok_or(KeysError::Randomness)?;
-        Self::from_files(vec![
-            (PLATFORM_CERTIFICATE, certificate),
-            (PLATFORM_KEY, platform.serialize_pem()),
-            (PUBLIC_KEY, public.public_key_pem()),
-            (PUBLIC_KEY_PRIVATE, public.serialize_pem()),
-            (MERCHANT_CERTIFICATE, merchant_certificate),
-            (MERCHANT_KEY, merchant.serialize_pem()),
-            (API_V3, api_v3),
-            (IDENTITIES, identities()),
-        ])
-    }
-
-    /// Reads what [`Keys::save`] wrote.
-    pub fn load(dir: &Path) -> Result<Self, KeysError> {
-        let read = |file: &'static str| {
-            fs::read_to_string(dir.join(file)).map(|text| (file, text)).map_err(|cause| KeysError::Io { file, cause })
+        let files = Files {
+            numbers: include_str!("keys/sim.json").to_owned(),
+            certificate: include_str!("keys/wechatpay_cert.pem").to_owned(),
+            certificate_key: include_str!("keys/wechatpay_cert_key.pem").to_owned(),
+            public_key_private: include_str!("keys/pub_key_private.pem").to_owned(),
+            merchant_certificate: include_str!("keys/apiclient_cert.pem").to_owned(),
+            merchant_key: include_str!("keys/apiclient_key.pem").to_owned(),
+            api_v3: include_str!("keys/apiv3.key").to_owned(),
+            stranger: include_str!("keys/stranger_key.pem").to_owned(),
         };
-        let names = [
-            PLATFORM_CERTIFICATE,
-            PLATFORM_KEY,
-            PUBLIC_KEY,
-            PUBLIC_KEY_PRIVATE,
-            MERCHANT_CERTIFICATE,
-            MERCHANT_KEY,
-            API_V3,
-            IDENTITIES,
-        ];
-        Self::from_files(names.into_iter().map(read).collect::<Result<_, _>>()?)
+        files.parse().expect("the bundled keys are read by a test")
     }
 
-    /// Writes them into a folder, for their owner's eyes only; makes the folder if it is not there.
-    pub fn save(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)?;
-        for (name, text) in &self.files {
-            let mut options = OpenOptions::new();
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(dir.join(name))?;
-            file.write_all(text.as_bytes())?;
+    /// New keys, certificates and an APIv3 key for the merchant `mchid` with the app `appid`.
+    pub fn generate(mchid: &str, appid: &str) -> Result<Self, KeysError> {
+        let (certificate_serial, certificate, certificate_key) = self_signed("Tenpay.com TEST sign (not Tenpay)")?;
+        let (merchant_serial, merchant_certificate, merchant_key) = self_signed(mchid)?;
+        let numbers = Numbers {
+            mchid: mchid.to_owned(),
+            appid: appid.to_owned(),
+            merchant_serial,
+            certificate_serial,
+            public_key_id: format!("PUB_KEY_ID_{}", sign::random_digits::<34>()),
+        };
+        let files = Files {
+            numbers: numbers.to_json(),
+            certificate,
+            certificate_key,
+            public_key_private: key_pair()?.serialize_pem(),
+            merchant_certificate,
+            merchant_key,
+            api_v3: sign::random_text::<32>(),
+            stranger: key_pair()?.serialize_pem(),
+        };
+        files.parse()
+    }
+
+    /// Reads a folder that [`Keys::save`] wrote.
+    pub fn load(dir: &Path) -> Result<Self, KeysError> {
+        let read = |name: &str| {
+            let path = dir.join(name);
+            std::fs::read_to_string(&path).map_err(|cause| KeysError::File { path, cause })
+        };
+        let files = Files {
+            numbers: read(NUMBERS)?,
+            certificate: read(CERTIFICATE)?,
+            certificate_key: read(CERTIFICATE_KEY)?,
+            public_key_private: read(PUBLIC_KEY_PRIVATE)?,
+            merchant_certificate: read(MERCHANT_CERTIFICATE)?,
+            merchant_key: read(MERCHANT_KEY)?,
+            api_v3: read(API_V3)?,
+            stranger: read(STRANGER)?,
+        };
+        files.parse()
+    }
+
+    /// Writes all of it into `dir`, which is made if it is not there.
+    pub fn save(&self, dir: &Path) -> Result<(), KeysError> {
+        let (platform, merchant) = (&self.platform, &self.merchant);
+        let public = platform.public_key.public().to_pem();
+        let public = public.map_err(|error| KeysError::Content(PUBLIC_KEY, error.to_string()))?;
+        let numbers = Numbers {
+            mchid: merchant.mchid.clone(),
+            appid: merchant.appid.clone(),
+            merchant_serial: merchant.serial.clone(),
+            certificate_serial: platform.certificate_serial.clone(),
+            public_key_id: platform.public_key_id.clone(),
+        };
+        let numbers = numbers.to_json();
+        std::fs::create_dir_all(dir).map_err(|cause| KeysError::File { path: dir.to_owned(), cause })?;
+        let files: [(&str, &[u8]); 9] = [
+            (NUMBERS, numbers.as_bytes()),
+            (CERTIFICATE, platform.certificate_pem.as_bytes()),
+            (CERTIFICATE_KEY, platform.certificate_key.pem().as_bytes()),
+            (PUBLIC_KEY, public.as_bytes()),
+            (PUBLIC_KEY_PRIVATE, platform.public_key.pem().as_bytes()),
+            (MERCHANT_CERTIFICATE, merchant.certificate_pem.as_bytes()),
+            (MERCHANT_KEY, merchant.key.pem().as_bytes()),
+            (API_V3, &merchant.api_v3_key),
+            (STRANGER, self.stranger.pem().as_bytes()),
+        ];
+        for (name, bytes) in files {
+            let path = dir.join(name);
+            write_private(&path, bytes).map_err(|cause| KeysError::File { path, cause })?;
         }
         Ok(())
     }
+}
 
-    fn from_files(files: Vec<(&'static str, String)>) -> Result<Self, KeysError> {
-        let text = |wanted: &'static str| {
-            files
-                .iter()
-                .find(|(name, _)| *name == wanted)
-                .map(|(_, text)| text.as_str())
-                .ok_or(KeysError::Content(wanted))
-        };
-        let private = |name| PrivateKey::from_pkcs8_pem(text(name)?).map_err(|_| KeysError::Content(name));
-        let identities: Identities =
-            serde_json::from_str(text(IDENTITIES)?).map_err(|_| KeysError::Content(IDENTITIES))?;
+impl Numbers {
+    fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a struct of strings has a JSON form")
+    }
+}
+
+impl Files {
+    fn parse(self) -> Result<Keys, KeysError> {
+        let content =
+            |name: &'static str| move |error: &dyn std::fmt::Display| KeysError::Content(name, error.to_string());
+        let key = |name: &'static str, pem: &str| PrivateKey::from_pem(pem).map_err(|error| content(name)(&error));
+        let numbers: Numbers = serde_json::from_str(&self.numbers).map_err(|error| content(NUMBERS)(&error))?;
+        let api_v3_key = self.api_v3.trim_end().as_bytes().try_into().map_err(|error| content(API_V3)(&error))?;
         let platform = Platform {
-            public_key_id: identities.public_key_id,
-            serial: serial(text(PLATFORM_CERTIFICATE)?).ok_or(KeysError::Content(PLATFORM_CERTIFICATE))?,
-            certificate_pem: text(PLATFORM_CERTIFICATE)?.to_owned(),
-            certificate_key: private(PLATFORM_KEY)?,
-            public_key: private(PUBLIC_KEY_PRIVATE)?,
+            certificate_serial: numbers.certificate_serial,
+            certificate_pem: self.certificate,
+            certificate_key: key(CERTIFICATE_KEY, &self.certificate_key)?,
+            public_key_id: numbers.public_key_id,
+            public_key: key(PUBLIC_KEY_PRIVATE, &self.public_key_private)?,
         };
         let merchant = Merchant {
-            mchid: identities.mchid,
-            appid: identities.appid,
-            serial: serial(text(MERCHANT_CERTIFICATE)?).ok_or(KeysError::Content(MERCHANT_CERTIFICATE))?,
-            api_v3: text(API_V3)?.trim().to_owned(),
-            key: private(MERCHANT_KEY)?,
+            mchid: numbers.mchid,
+            appid: numbers.appid,
+            serial: numbers.merchant_serial,
+            certificate_pem: self.merchant_certificate,
+            key: key(MERCHANT_KEY, &self.merchant_key)?,
+            api_v3_key,
         };
-        if merchant.api_v3.len() != 32 {
-            return Err(KeysError::Content(API_V3));
-        }
-        Ok(Self { platform, merchant, files })
+        Ok(Keys { platform, merchant, stranger: key(STRANGER, &self.stranger)? })
     }
 }
 
-impl Platform {
-    /// The name of a key in `Wechatpay-Serial`.
-    pub fn id(&self, by: SignedBy) -> &str {
-        match by {
-            SignedBy::Certificate => &self.serial,
-            SignedBy::PublicKey => &self.public_key_id,
-        }
+/// The key files are for their owner alone, also where they are test keys: a real folder looks the same.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
+}
+
+fn key_pair() -> Result<KeyPair, rcgen::Error> {
+    KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
+}
+
+/// Serial, certificate and private key of a new self-signed certificate. In life Tenpay's authority signs it.
+fn self_signed(common_name: &str) -> Result<(String, String, String), rcgen::Error> {
+    let key = key_pair()?;
+    let mut serial: [u8; 20] = sign::random();
+    // In [0x40, 0x7f]: no sign byte and no leading zero, so that there is one way to write it.
+    if let Some(first) = serial.first_mut() {
+        *first = (*first & 0x3f) | 0x40;
     }
-
-    /// SHA256-RSA2048 in base64.
-    pub fn sign(&self, by: SignedBy, message: &[u8]) -> String {
-        match by {
-            SignedBy::Certificate => sign(&self.certificate_key, message),
-            SignedBy::PublicKey => sign(&self.public_key, message),
-        }
-    }
-
-    /// Whether `signature` is the key's over `message`: how a merchant checks an answer.
-    pub fn verifies(&self, by: SignedBy, message: &[u8], signature: &str) -> bool {
-        match by {
-            SignedBy::Certificate => verifies(&self.certificate_key, message, signature),
-            SignedBy::PublicKey => verifies(&self.public_key, message, signature),
-        }
-    }
-}
-
-impl Merchant {
-    /// SHA256-RSA2048 in base64, for the authorization of a request.
-    pub fn sign(&self, message: &[u8]) -> String {
-        sign(&self.key, message)
-    }
-
-    /// Whether `signature` is the merchant's over `message`.
-    pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        verifies(&self.key, message, signature)
-    }
-}
-
-fn sign(key: &PrivateKey, message: &[u8]) -> String {
-    let signature = key.sign(rsa::Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message));
-    base64_simd::STANDARD.encode_to_string(signature.unwrap_or_default())
-}
-
-fn verifies(key: &PrivateKey, message: &[u8], signature: &str) -> bool {
-    let Ok(signature) = base64_simd::STANDARD.decode_to_vec(signature) else { return false };
-    let public = key.to_public_key();
-    public.verify(rsa::Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), &signature).is_ok()
-}
-
-fn identities() -> String {
-    format!(r#"{{"mchid":"{MCHID}","appid":"{APPID}","public_key_id":"{PUBLIC_KEY_ID}"}}"#)
-}
-
-/// Upper-case hex of a certificate's serial.
-fn serial(pem: &str) -> Option<String> {
-    let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
-    let certificate = pem.parse_x509().ok()?;
-    let digits: String = certificate.raw_serial().iter().map(|byte| format!("{byte:02X}")).collect();
-    Some(digits.strip_prefix("00").map_or(digits.clone(), str::to_owned))
-}
-
-fn certified(common_name: &str, organization: &str) -> Result<(KeyPair, String), KeysError> {
-    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
-    let mut serial = super::random_bytes::<20>().ok_or(KeysError::Randomness)?;
-    // 20 bytes, as WeChat's: neither a sign bit nor a leading zero.
-    serial[0] = serial[0] & 0x7f | 0x40;
     let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.serial_number = Some(SerialNumber::from_slice(&serial));
-    let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, common_name);
-    name.push(DnType::OrganizationName, organization);
-    params.distinguished_name = name;
-    let certificate = params.self_signed(&key)?.pem();
-    Ok((key, certificate))
+    params.not_before = date_time_ymd(2024, 1, 1);
+    params.not_after = date_time_ymd(2044, 1, 1);
+    let certificate = params.self_signed(&key)?;
+    let serial = sign::hex(&serial).to_ascii_uppercase();
+    Ok((serial, certificate.pem(), key.serialize_pem()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_bundled_keys_sign_what_they_verify_and_only_that() {
-        let keys = Keys::bundled();
-        assert_eq!(keys.platform.serial, "5A1F3C7E9B2D4F60718293A4B5C6D7E8F9011223");
+    fn holds(keys: &Keys) {
         for by in [SignedBy::Certificate, SignedBy::PublicKey] {
-            let signature = keys.platform.sign(by, b"message");
-            assert_eq!(signature.len(), 344);
-            assert!(keys.platform.verifies(by, b"message", &signature));
-            assert!(!keys.platform.verifies(by, b"massage", &signature));
+            let (key, _) = keys.platform.signer(by);
+            assert!(key.public().verifies(b"message", &key.sign(b"message")));
+            assert!(!key.public().verifies(b"message", &keys.stranger.sign(b"message")));
         }
-        let other = keys.platform.sign(SignedBy::Certificate, b"message");
-        assert!(!keys.platform.verifies(SignedBy::PublicKey, b"message", &other));
     }
 
     #[test]
-    fn what_is_saved_is_loaded_and_nobody_else_can_read_it() {
-        use std::os::unix::fs::PermissionsExt as _;
+    fn the_bundled_keys_are_read_and_come_back_from_a_folder_as_they_were() {
+        let keys = Keys::bundled();
+        holds(&keys);
         let dir = tempfile::tempdir().unwrap();
-        let keys = Keys::generate().unwrap();
-        keys.save(dir.path()).unwrap();
-        let loaded = Keys::load(dir.path()).unwrap();
-        assert_eq!(loaded.platform.serial, keys.platform.serial);
-        assert_eq!(loaded.merchant.api_v3, keys.merchant.api_v3);
-        for entry in fs::read_dir(dir.path()).unwrap() {
-            assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        keys.save(&dir.path().join("keys")).unwrap();
+        let back = Keys::load(&dir.path().join("keys")).unwrap();
+        assert_eq!(back.platform.public_key_id, keys.platform.public_key_id);
+        assert_eq!(back.merchant.api_v3_key, keys.merchant.api_v3_key);
+        assert_eq!(back.platform.certificate_key.sign(b"x"), keys.platform.certificate_key.sign(b"x"));
+        let public = std::fs::read_to_string(dir.path().join("keys/pub_key.pem")).unwrap();
+        assert_eq!(public, include_str!("keys/pub_key.pem"));
+    }
+
+    #[test]
+    fn generated_keys_hold_and_their_serials_are_those_of_the_certificates() {
+        let keys = Keys::generate("1900000002", "wx0000000000000001").unwrap();
+        holds(&keys);
+        for keys in [keys, Keys::bundled()] {
+            for (pem, serial) in [
+                (&keys.platform.certificate_pem, &keys.platform.certificate_serial),
+                (&keys.merchant.certificate_pem, &keys.merchant.serial),
+            ] {
+                let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+                let certificate = pem.parse_x509().unwrap();
+                assert_eq!(certificate.raw_serial_as_string().replace(':', "").to_uppercase(), *serial);
+                assert!(certificate.validity().is_valid());
+            }
         }
-        fs::remove_file(dir.path().join(API_V3)).unwrap();
-        assert!(Keys::load(dir.path()).err().unwrap().to_string().contains("apiv3.key"));
+    }
+
+    #[test]
+    fn a_folder_that_lacks_a_file_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let Err(error) = Keys::load(dir.path()) else { panic!("nothing is there") };
+        assert!(error.to_string().contains("sim.json"), "{error}");
     }
 }

@@ -1,99 +1,103 @@
-//! The merchant's side of WeChat Pay's API: signs requests, checks who signed the answers.
+//! The merchant's side of the API: makes orders, asks for their state, downloads certificates. Each request is signed with
+//! the merchant's API key.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::api::authorization_message;
-use super::client::{self, Answer};
+use super::api::{Signed, authorization};
 use super::keys::Merchant;
 use super::notify::unix_now;
+use super::wire::{self, Answer};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// A merchant that makes orders.
+/// A client of one WeChat for one merchant.
+#[derive(Clone)]
 pub struct Client {
-    api: SocketAddr,
+    address: SocketAddr,
     merchant: Merchant,
-    notify_url: String,
+    notify_url: Option<String>,
 }
 
-/// Why an order was not made.
+/// Why a request came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No answer.
     #[error("no answer: {0}")]
-    Io(#[from] std::io::Error),
-    /// Not 200.
-    #[error("{status}: {body}")]
+    Io(#[from] io::Error),
+    /// A refusal.
+    #[error("{status} {code}: {message}")]
     Refused {
         /// HTTP status.
         status: u16,
-        /// What WeChat said.
-        body: String,
+        /// WeChat's code.
+        code: String,
+        /// WeChat's words.
+        message: String,
     },
-    /// An answer without what was asked for.
-    #[error("the answer has no `{0}`")]
-    Absent(&'static str),
+    /// An answer that is not what the API describes.
+    #[error("the answer lacks {0}")]
+    Form(&'static str),
 }
 
 impl Client {
-    /// A client of the API at this address.
-    pub fn new(api: SocketAddr, merchant: Merchant) -> Self {
-        Self { api, merchant, notify_url: String::new() }
+    /// A client that talks to the WeChat at `address`.
+    pub fn new(address: SocketAddr, merchant: Merchant) -> Self {
+        Self { address, merchant, notify_url: None }
     }
 
-    /// Where the results of its orders are to be told.
+    /// Orders shall be notified to this URL.
     #[must_use]
-    pub fn with_notify_url(mut self, notify_url: &str) -> Self {
-        notify_url.clone_into(&mut self.notify_url);
+    pub fn with_notify_url(mut self, url: &str) -> Self {
+        self.notify_url = Some(url.to_owned());
         self
     }
 
-    /// Makes a Native order of `total` fen and gives its `code_url`, which is shown as a QR code.
+    /// Makes a Native order of `total` fen; the result is the `code_url` that the user scans.
     pub async fn native_order(&self, out_trade_no: &str, description: &str, total: i64) -> Result<String, ClientError> {
         let order = json!({
-            "mchid": self.merchant.mchid,
             "appid": self.merchant.appid,
+            "mchid": self.merchant.mchid,
             "description": description,
             "out_trade_no": out_trade_no,
             "notify_url": self.notify_url,
             "amount": { "total": total, "currency": "CNY" },
         });
-        let made = self.ask("POST", "/v3/pay/transactions/native", order.to_string().as_bytes()).await?;
-        made["code_url"].as_str().map(str::to_owned).ok_or(ClientError::Absent("code_url"))
+        let answer = self.request("POST", "/v3/pay/transactions/native", order.to_string().as_bytes()).await?;
+        let code_url = answer.get("code_url").and_then(Value::as_str);
+        Ok(code_url.ok_or(ClientError::Form("code_url"))?.to_owned())
     }
 
-    /// What WeChat knows of an order.
+    /// The state of an order.
     pub async fn query(&self, out_trade_no: &str) -> Result<Value, ClientError> {
         let target = format!("/v3/pay/transactions/out-trade-no/{out_trade_no}?mchid={}", self.merchant.mchid);
-        self.ask("GET", &target, b"").await
+        self.request("GET", &target, b"").await
     }
 
-    async fn ask(&self, method: &str, target: &str, body: &[u8]) -> Result<Value, ClientError> {
-        let authorization = authorization(&self.merchant, method, target, body, unix_now());
+    /// The platform certificates, still encrypted.
+    pub async fn certificates(&self) -> Result<Value, ClientError> {
+        self.request("GET", "/v3/certificates", b"").await
+    }
+
+    async fn request(&self, method: &str, target: &str, body: &[u8]) -> Result<Value, ClientError> {
+        let authorization = authorization(&self.merchant, Signed { method, target, body }, unix_now());
         let head = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: application/json\r\nUser-Agent: wxgate-sim\r\n\
-             Content-Type: application/json\r\nAuthorization: {authorization}\r\nContent-Length: {}\r\n\r\n",
-            self.api,
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: {authorization}\r\nAccept: application/json\r\n\
+             User-Agent: wxgate-sim\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.address,
             body.len()
         );
-        let request = [head.as_bytes(), body].concat();
-        let Answer { status, body, .. } = client::exchange(&self.api.to_string(), &request, PATIENCE).await?;
-        if status != 200 {
-            return Err(ClientError::Refused { status, body: String::from_utf8_lossy(&body).into_owned() });
+        let Answer { status, body, .. } =
+            wire::exchange(self.address, &[head.as_bytes(), body].concat(), ANSWER_WITHIN).await?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|_| ClientError::Form("JSON"))?;
+        if status == 200 {
+            return Ok(answer);
         }
-        serde_json::from_slice(&body).map_err(|_| ClientError::Absent("JSON"))
+        let text = |member: &str| answer.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Err(ClientError::Refused { status, code: text("code"), message: text("message") })
     }
-}
-
-/// The `Authorization` of a request, signed by the merchant.
-pub fn authorization(merchant: &Merchant, method: &str, target: &str, body: &[u8], unix: i64) -> String {
-    let (timestamp, nonce) = (unix.to_string(), super::random_text(32).unwrap_or_default());
-    let signature = merchant.sign(&authorization_message(method, target, &timestamp, &nonce, body));
-    format!(
-        "WECHATPAY2-SHA256-RSA2048 mchid=\"{}\",nonce_str=\"{nonce}\",signature=\"{signature}\",timestamp=\"{timestamp}\",serial_no=\"{}\"",
-        merchant.mchid, merchant.serial
-    )
 }

@@ -1,30 +1,18 @@
-//! A WeChat that you can run. Imports nothing else of the crate, so that one bug cannot hide in both; its cryptography is
-//! another implementation than the gateway's for the same reason.
+//! A WeChat that you can run: it has its own keys, takes orders, tells of payments with the real schedule of retries, and
+//! attacks. It imports nothing else of the crate and signs and encrypts with other packages than the gateway verifies and
+//! decrypts with, so that one bug cannot hide in both.
+//!
+//! [`keys`] and [`sign`] are its cryptography, [`notify`] makes callbacks of [`sample`] events, [`wechat`] is the server with
+//! [`merchant`] as its client, [`shop`] the app behind the gateway, [`load`] and [`attack`] what tests a gateway from outside.
 
 pub mod api;
 pub mod attack;
-pub mod client;
 pub mod keys;
 pub mod load;
 pub mod merchant;
 pub mod notify;
 pub mod sample;
-pub mod schedule;
 pub mod shop;
+pub mod sign;
 pub mod wechat;
-
-const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789AB";
-
-/// Random bytes; none if the system has none to give.
-fn random_bytes<const N: usize>() -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).ok()?;
-    Some(bytes)
-}
-
-/// Random letters and digits, as WeChat's nonces are; at most 64.
-fn random_text(length: usize) -> Option<String> {
-    let bytes = random_bytes::<64>()?;
-    let letter = |byte: &u8| LETTERS.get(usize::from(byte & 63)).copied().map(char::from);
-    bytes.iter().take(length).map(letter).collect()
-}
+pub mod wire;

@@ -96,7 +96,7 @@ impl Shop {
         lock(&self.state).deliveries.clone()
     }
 
-    /// The requests since the last call, which the app then forgets.
+    /// Every request since this was asked the last time; they are forgotten.
     pub fn take_deliveries(&self) -> Vec<Delivery> {
         std::mem::take(&mut lock(&self.state).deliveries)
     }

@@ -3,10 +3,17 @@
 
 use std::time::Duration;
 
+use super::file::FileEngine;
+use super::held::Held;
+use super::memory::MemoryEngine;
+use super::{EngineSettings, OpenError, StoreError};
 use crate::clock::UnixTime;
 
 /// First 16 bytes of a SHA-256: names a nonce or an event within an endpoint, whatever its length was.
 pub type Digest = [u8; 16];
+
+/// First 8 bytes of a SHA-256 of what an event says.
+pub type Content = [u8; 8];
 
 /// What one claim asks, in one round trip.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +27,7 @@ pub struct Ask<'a> {
     /// Of the event id.
     pub event: Digest,
     /// Of what the event says: the same id with other content is a conflict (I8).
-    pub content: [u8; 8],
+    pub content: Content,
     /// How long the event is the claimer's own.
     pub lease: Duration,
     /// How long the event is remembered.
@@ -30,6 +37,9 @@ pub struct Ask<'a> {
 }
 
 /// What came of a claim. Checked in this order: nonce, then content, then done, then in flight.
+///
+/// When the answer is there, the used nonce is as durable as the engine can make it, except for `Claimed`: its nonce is
+/// durable at the latest when the claim's end is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The event is the claimer's own until the lease ends.
@@ -60,4 +70,99 @@ pub enum End {
     Done,
     /// The event is free again; does nothing if the lease is not the claimer's any more.
     Released,
+}
+
+/// The end of one claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Settlement<'a> {
+    /// The endpoint's name.
+    pub endpoint: &'a str,
+    /// Of the event id.
+    pub event: Digest,
+    /// Of what the event says, for an engine that had to forget the event meanwhile.
+    pub content: Content,
+    /// The claim that ends.
+    pub lease: Lease,
+    /// How.
+    pub end: End,
+    /// How long the event is remembered from now on, if it is done.
+    pub retention: Duration,
+    /// The time of the end.
+    pub now: UnixTime,
+}
+
+/// An engine, whichever it is.
+pub struct Engine(pub(super) Kind);
+
+pub(super) enum Kind {
+    /// `memory:`
+    Memory(MemoryEngine),
+    /// `file:PATH`
+    File(FileEngine),
+}
+
+impl Engine {
+    /// Opens an engine at `now`. Reads files where the engine has some: not for a thread that serves.
+    pub fn open(settings: &EngineSettings, now: UnixTime) -> Result<Self, OpenError> {
+        Ok(Self(match settings {
+            EngineSettings::Memory => Kind::Memory(MemoryEngine::new(now)),
+            EngineSettings::File(path) => Kind::File(FileEngine::open(path)?),
+        }))
+    }
+
+    /// Takes the nonce and the event, or says why not.
+    pub async fn claim(&self, ask: &Ask<'_>) -> Result<Reply, StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.claim(ask),
+            Kind::File(file) => file.claim(ask).await,
+        }
+    }
+
+    /// Ends a claim. What is answered with `Ok` is durable, where the engine is.
+    pub async fn settle(&self, settlement: &Settlement<'_>) -> Result<(), StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.settle(settlement),
+            Kind::File(file) => file.settle(settlement).await,
+        }
+    }
+
+    /// Ends a claim without waiting for anything: for `Drop`. May be lost; then the lease runs out.
+    pub(super) fn abandon(&self, settlement: &Settlement<'_>) {
+        match &self.0 {
+            Kind::Memory(memory) => drop(memory.settle(settlement)), // closed: nobody is left to claim it
+            Kind::File(file) => file.abandon(settlement),
+        }
+    }
+
+    /// Keeps an event for a person. The same event of the same content is kept once.
+    pub(super) async fn keep(&self, held: Held) -> Result<(), StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.keep(held),
+            Kind::File(file) => file.keep(held).await,
+        }
+    }
+
+    /// Since when the engine remembers, if it does not remember across restarts.
+    pub fn remembers_since(&self) -> Option<UnixTime> {
+        match &self.0 {
+            Kind::Memory(memory) => Some(memory.opened_at()),
+            Kind::File(_) => None,
+        }
+    }
+
+    /// Whether a claim would be taken now.
+    pub fn is_up(&self) -> bool {
+        match &self.0 {
+            Kind::Memory(memory) => memory.is_up(),
+            Kind::File(file) => file.is_up(),
+        }
+    }
+
+    /// Writes out what is not yet durable; claims fail from here on.
+    pub async fn close(&self) {
+        match &self.0 {
+            Kind::Memory(memory) => memory.close(),
+            Kind::File(file) => file.close().await,
+        }
+    }
 }

@@ -1,15 +1,37 @@
-//! What the gateway remembers: nonces, events, counters, held events. One contract, several engines, one behaviour.
+//! What the gateway remembers: nonces, events, held events. One contract ([`engine`]), several engines, one behaviour
+//! (`conformance.rs`).
+//!
+//! [`Store`] translates between the types of trust and the engines' digests: it names nonces and events, refuses what an
+//! engine cannot judge, and keeps for a person what comes under another event's id.
 
+mod claimed;
+#[cfg(test)]
+mod conformance;
+mod digest;
 pub mod engine;
+mod file;
+mod held;
+mod index;
+mod memory;
+#[cfg(test)]
+mod tests;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixTime};
-use crate::event::Event;
 use crate::reason::Reason;
 use crate::wechat::Authentic;
+use claimed::Claim;
+use engine::{Ask, Engine, Reply};
+use held::Held;
+
+pub use claimed::Claimed;
+
+/// How much longer than its timestamp passes a nonce is remembered: clocks of nodes differ, and clocks are set.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 
 /// Which engine, and how long it remembers.
 #[derive(Clone, Debug)]
@@ -43,23 +65,21 @@ pub struct Terms {
 
 /// The store, whatever engine is below it. Cloning shares it.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+}
 
-/// An event that is ours alone to deliver until its lease ends.
-///
-/// ```compile_fail,E0451
-/// let forged = wxgate::store::Claimed { authentic: todo!() }; // private field
-/// ```
-#[must_use = "commit, release or hold before answering"]
-pub struct Claimed {
-    authentic: Authentic,
+struct Shared {
+    engine: Engine,
+    retention: Duration,
+    clock: Clock,
 }
 
 /// Why there is no claim.
 #[derive(Debug, thiserror::Error)]
 pub enum Unclaimed {
     /// The nonce was used before.
-    #[error("this nonce was used before")]
+    #[error("this nonce was used before, or was signed before the store began to remember")]
     Replayed,
     /// The event is done.
     #[error("this event was done before")]
@@ -67,90 +87,145 @@ pub enum Unclaimed {
     /// The event is being delivered by somebody else.
     #[error("this event is in flight")]
     InFlight,
-    /// The id is known, with other content; kept durably in the held queue by the same step.
-    #[error("an event of this id and other content is known")]
+    /// The id is known, with other content; kept durably in the held queue before this is answered.
+    #[error("an event of this id and other content is known; this one is kept for a person")]
     IdConflict,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why the store did not answer.
+/// Why the store did not answer. Whatever it is, nothing may pass.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Placeholder until the kinds are written.
-    #[error("the store does not answer")]
-    Unavailable,
+    /// More writes wait than may.
+    #[error("the store's queue is full: callbacks come faster than the disk takes them")]
+    Busy,
+    /// No space left. What was taken before is kept and written as soon as there is space.
+    #[error("the store's disk is full: free some space, and the store goes on by itself")]
+    DiskFull,
+    /// The disk hangs.
+    #[error("the store's disk did not confirm a write within {}s", within.as_secs())]
+    Stalled {
+        /// How long was waited.
+        within: Duration,
+    },
+    /// A write failed, so what is on the disk is uncertain until it is read again.
+    #[error("the store stopped after a failed write ({cause}): check the disk, then restart the gateway")]
+    Failed {
+        /// What the system said.
+        cause: Arc<str>,
+    },
+    /// As many events as may be are remembered.
+    #[error("the store is full ({most} events): shorten store.retention or use a redis: store")]
+    Full {
+        /// The bound.
+        most: usize,
+    },
+    /// A held event could not be written. Nothing else is touched.
+    #[error("the event could not be kept for a person: {cause}")]
+    NotKept {
+        /// What the system said.
+        cause: Arc<str>,
+    },
+    /// As many events as may be are held.
+    #[error("{events} events are held and no more fit: look through them")]
+    HeldFull {
+        /// How many.
+        events: usize,
+    },
+    /// After [`Store::close`].
+    #[error("the store is closed")]
+    Closed,
 }
 
 /// Why the store does not open.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {}
+pub enum OpenError {
+    /// The system refused.
+    #[error("{}: {cause}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Another process has the directory.
+    #[error("{} is in use by another process: a file: store serves one gateway, several need a redis: store", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A file is not as it was written. Nothing was changed: every file is as it was found.
+    #[error(
+        "{} is damaged at byte {at}: {what}. Nothing was changed; restore the directory from a copy, or move it away to \
+         begin with an empty store, which may deliver events of the last days once more", path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+}
 
 impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
-        let _ = (settings, clock);
-        unimplemented!()
+        let engine = Engine::open(&settings.engine, clock.now())?;
+        Ok(Self { shared: Arc::new(Shared { engine, retention: settings.retention, clock }) })
     }
 
     /// Step 5. One round trip.
     pub async fn claim(&self, authentic: Authentic, terms: &Terms, now: UnixTime) -> Result<Claimed, Unclaimed> {
-        let _ = (authentic, terms, now);
-        unimplemented!()
+        let Shared { engine, retention, .. } = &*self.shared;
+        if engine.remembers_since().is_some_and(|since| authentic.signed_at() < since) {
+            return Err(Unclaimed::Replayed);
+        }
+        let ask = Ask {
+            endpoint: &terms.endpoint,
+            nonce: digest::nonce(authentic.nonce()),
+            nonce_until: authentic.signed_at().plus(terms.window).plus(CLOCKS_DIFFER),
+            event: digest::event(&authentic.event().id),
+            content: digest::content(authentic.event()),
+            lease: terms.lease,
+            retention: *retention,
+            now,
+        };
+        match engine.claim(&ask).await? {
+            Reply::Claimed { attempt, lease } => {
+                let endpoint = Arc::clone(&terms.endpoint);
+                let (event, content) = (ask.event, ask.content);
+                Ok(Claimed::new(authentic, Claim { store: self.clone(), endpoint, event, content, lease, attempt }))
+            }
+            Reply::Replayed => Err(Unclaimed::Replayed),
+            Reply::Duplicate => Err(Unclaimed::Duplicate),
+            Reply::InFlight => Err(Unclaimed::InFlight),
+            Reply::IdConflict => {
+                engine.keep(Held::new(&terms.endpoint, Reason::IdConflict, now, &authentic)).await?;
+                Err(Unclaimed::IdConflict)
+            }
+        }
     }
 
     /// Since when the engine remembers: what was signed before cannot be told from a replay and is refused as one. None:
     /// it remembers across restarts.
+    ///
+    /// WeChat signs whole seconds, so what is signed in the second in which a `memory:` store opens is refused too; WeChat
+    /// tries again with a fresh signature.
     pub fn remembers_since(&self) -> Option<UnixTime> {
-        unimplemented!()
+        self.shared.engine.remembers_since()
     }
 
     /// Whether the store can promise something now.
     pub fn is_up(&self) -> bool {
-        unimplemented!()
+        self.shared.engine.is_up()
     }
 
     /// Writes out what is not yet durable and closes; claims fail from here on.
     pub async fn close(&self) {
-        unimplemented!()
-    }
-}
-
-impl Claimed {
-    /// What is claimed.
-    pub fn event(&self) -> &Event {
-        self.authentic.event()
-    }
-
-    /// The callback that it came by.
-    pub fn authentic(&self) -> &Authentic {
-        &self.authentic
-    }
-
-    /// The idempotency key that the upstream sees: the same for every attempt at this event, on any node.
-    pub fn idempotency_key(&self) -> String {
-        unimplemented!()
-    }
-
-    /// How often this event was claimed, this time included.
-    pub fn attempt(&self) -> u32 {
-        unimplemented!()
-    }
-
-    /// The event is done, durably, before this returns.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    /// The event is not done: the next try may have it.
-    pub async fn release(self) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-
-    /// Keeps the event durably for a person, and counts it as done.
-    pub async fn hold(self, reason: Reason) -> Result<(), StoreError> {
-        let _ = reason;
-        unimplemented!()
+        self.shared.engine.close().await;
     }
 }

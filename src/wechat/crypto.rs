@@ -64,10 +64,10 @@ fn modulus_len(der: &[u8]) -> Option<usize> {
     use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
     use x509_parser::public_key::PublicKey;
     let pkcs1 = match SubjectPublicKeyInfo::from_der(der) {
-        Ok((_, info)) => match info.parsed().ok()? {
-            PublicKey::RSA(key) => return Some(without_sign(key.modulus).len()),
-            _ => return None,
-        },
+        Ok((_, info)) => {
+            let PublicKey::RSA(key) = info.parsed().ok()? else { return None };
+            return Some(without_sign(key.modulus).len());
+        }
         Err(_) => der,
     };
     let (_, key) = x509_parser::public_key::RSAPublicKey::from_der(pkcs1).ok()?;

@@ -94,7 +94,7 @@ impl VerifyingKey {
         let key = RsaPublicKey::from_der(certificate.public_key().raw)?;
         let validity = certificate.validity();
         let moment = |time: x509_parser::time::ASN1Time| UnixTime::from_secs(time.timestamp());
-        let serial: String = without_sign(certificate.raw_serial()).iter().map(|byte| format!("{byte:02X}")).collect();
+        let serial = upper_hex(without_sign(certificate.raw_serial()));
         Ok(Self { id: Arc::from(serial), key, valid: Some((moment(validity.not_before), moment(validity.not_after))) })
     }
 
@@ -167,6 +167,11 @@ fn misplaced(label: &str) -> KeyError {
         return KeyError::PrivateKey;
     }
     KeyError::OtherPem(label.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(40).collect())
+}
+
+fn upper_hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0').to_ascii_uppercase();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
 }
 
 /// WeChat's certificates for merchants name the merchant number and 微信商户系统; its own name Tenpay.com.

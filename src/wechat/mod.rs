@@ -130,7 +130,9 @@ impl Protocol {
     /// Step 3: the signature, over exactly `body`.
     pub fn verify(&self, screened: Screened, body: Bytes) -> Result<Verified, VerifyError> {
         match (self, screened.0) {
-            (Self::PayV3(pay), ScreenedAs::PayV3(s)) => pay.verify(s, body).map(|v| Verified(VerifiedAs::PayV3(v))),
+            (Self::PayV3(_), ScreenedAs::PayV3(s)) => {
+                pay_v3::PayV3::verify(s, body).map(|v| Verified(VerifiedAs::PayV3(v)))
+            }
         }
     }
 

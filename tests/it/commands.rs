@@ -147,3 +147,43 @@ url = ["http://127.0.0.1:9000/"]
         );
     }
 }
+
+#[test]
+fn demo_holds_every_expectation() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = wxgate(dir.path(), &["demo", "--orders", "20", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
+    let outcome: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(outcome["held"], true);
+    assert_eq!(outcome["payments"]["delivered_once"], 20);
+    assert!(outcome["payments"]["attempts"].as_u64().unwrap() > 20, "some first attempts failed");
+    assert!(outcome["attacks"].as_array().unwrap().len() > 100);
+    assert!(outcome["reasons"]["replayed"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn sim_send_prints_what_verify_accepts() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(wxgate(dir.path(), &["init", "."]).status.code(), Some(0));
+    let to = "http://127.0.0.1:9/notify/shop-pay";
+    let output = wxgate(dir.path(), &["sim", "send", "--to", to, "--keys", "keys", "--print"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    std::fs::write(dir.path().join("request.http"), &output.stdout).unwrap();
+    let output = wxgate(dir.path(), &["verify", "request.http"]);
+    assert!(stdout(&output).starts_with("request.http: accept ok"), "{}{}", stdout(&output), stderr(&output));
+    let output = wxgate(dir.path(), &["sim", "send", "--to", to]);
+    assert_eq!(output.status.code(), Some(2), "nobody listens there");
+    assert!(stderr(&output).contains("127.0.0.1:9"), "{}", stderr(&output));
+}
+
+#[test]
+fn sim_lists_its_attacks_and_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let attacks = stdout(&wxgate(dir.path(), &["sim", "attack", "--list"]));
+    for name in
+        ["forged-signature", "replayed", "signature-probe", "body-reencoded", "other-mchid", "oversize", "method-get"]
+    {
+        assert!(attacks.lines().any(|line| line.split(' ').next() == Some(name)), "{name} is not in\n{attacks}");
+    }
+    assert!(stdout(&wxgate(dir.path(), &["sim", "send", "--list"])).contains("payment-native"));
+}

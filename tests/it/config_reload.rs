@@ -12,7 +12,8 @@ use crate::gateway::{Gateway, PATH};
 async fn a_key_is_added_and_dropped_without_a_restart() {
     let gateway = Gateway::start().await;
     let text = std::fs::read_to_string(gateway.site.config()).unwrap();
-    let without: String = text.lines().filter(|l| !l.starts_with("keys.public")).map(|l| format!("{l}\n")).collect();
+    let without: Vec<_> = text.lines().filter(|line| !line.starts_with("keys.public")).collect();
+    let without = without.join("\n");
     std::fs::write(gateway.site.config(), &without).unwrap();
     gateway.app.reload(gateway.site.load().endpoints);
     let by_public_key = || gateway.site.event().callback(&gateway.site.keys, SignedBy::PublicKey, PATH, unix_now());

@@ -2,7 +2,7 @@
 //! signs what it is told to.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tempfile::TempDir;
 use wxgate::app::App;
@@ -15,18 +15,18 @@ use wxgate::sim::shop::{Behaviour, Shop};
 
 use crate::http_client::{self, Response};
 
-pub const PATH: &str = "/notify/shop-pay";
+pub(crate) const PATH: &str = "/notify/shop-pay";
 /// The shop's signing secret, decoded; in the configuration it is `whsec_` and base64.
-pub const SIGNING: &[u8] = b"a secret of thirty-two bytes len";
+pub(crate) const SIGNING: &[u8] = b"a secret of thirty-two bytes len";
 
 /// A folder with keys and a configuration.
-pub struct Site {
-    pub keys: Keys,
+pub(crate) struct Site {
+    pub(crate) keys: Keys,
     dir: TempDir,
 }
 
 impl Site {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let keys = Keys::bundled();
         keys.save(&dir.path().join("keys")).unwrap();
@@ -35,21 +35,17 @@ impl Site {
         Self { keys, dir }
     }
 
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.dir.path().join("wxgate.toml")
     }
 
-    pub fn audit(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn audit(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.dir.path().join("audit.ndjson")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("a record is a line of JSON")).collect()
     }
 
     /// Writes the configuration of a gateway in front of `shop`; `more` goes to the end of the endpoint.
-    pub fn write_config(&self, store: &str, shop: SocketAddr, more: &str) {
+    pub(crate) fn write_config(&self, store: &str, shop: SocketAddr, more: &str) {
         let (platform, merchant) = (&self.keys.platform, &self.keys.merchant);
         let text = format!(
             r#"
@@ -90,33 +86,33 @@ signing = {{ file = "signing.key" }}
         std::fs::write(self.config(), text).unwrap();
     }
 
-    pub fn load(&self) -> config::Config {
+    pub(crate) fn load(&self) -> config::Config {
         config::load(&self.config()).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
-    pub fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         sample::find("payment-native").unwrap().event(&Order::new(&self.keys.merchant, unix_now()))
     }
 
     /// One try at delivering `event`, signed afresh.
-    pub fn sign(&self, event: &Event) -> Callback {
+    pub(crate) fn sign(&self, event: &Event) -> Callback {
         event.callback(&self.keys, SignedBy::Certificate, PATH, unix_now())
     }
 }
 
 /// A running gateway with a shop behind it.
-pub struct Gateway {
-    pub site: Site,
-    pub shop: Shop,
-    pub app: App,
+pub(crate) struct Gateway {
+    pub(crate) site: Site,
+    pub(crate) shop: Shop,
+    pub(crate) app: App,
 }
 
 impl Gateway {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with("memory:", "", Behaviour::Healthy).await
     }
 
-    pub async fn with(store: &str, more: &str, behaviour: Behaviour) -> Self {
+    pub(crate) async fn with(store: &str, more: &str, behaviour: Behaviour) -> Self {
         let site = Site::new();
         let shop = Shop::start("127.0.0.1:0", SIGNING, behaviour).await.unwrap();
         site.write_config(store, shop.address(), more);
@@ -128,27 +124,32 @@ impl Gateway {
         Self { site, shop, app }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.app.addresses()[0]
     }
 
-    pub async fn send(&self, callback: &Callback) -> Response {
+    /// Where WeChat calls it.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}{PATH}", self.address())
+    }
+
+    pub(crate) async fn send(&self, callback: &Callback) -> Response {
         send(self.address(), callback).await
     }
 
     /// Sends a genuine callback for `event`, signed afresh.
-    pub async fn deliver(&self, event: &Event) -> Response {
+    pub(crate) async fn deliver(&self, event: &Event) -> Response {
         self.send(&self.site.sign(event)).await
     }
 
     /// Stops it in good order and gives back what is looked at afterwards.
-    pub async fn stop(self) -> (Site, Shop) {
+    pub(crate) async fn stop(self) -> (Site, Shop) {
         self.app.shutdown().await;
         (self.site, self.shop)
     }
 }
 
-pub async fn send(address: SocketAddr, callback: &Callback) -> Response {
+pub(crate) async fn send(address: SocketAddr, callback: &Callback) -> Response {
     http_client::request(address, &callback.method, &callback.path, &callback.headers, &callback.body)
         .await
         .expect("an answer")

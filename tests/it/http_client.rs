@@ -9,14 +9,14 @@ use tokio::net::TcpStream;
 
 /// What came back.
 #[derive(Debug)]
-pub struct Response {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 /// Writes `bytes` and reads until the server closes (which it does not do by itself: ask for `connection: close`).
-pub async fn raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Response> {
+pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Response> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(bytes).await?;
     let mut answer = Vec::new();
@@ -26,7 +26,7 @@ pub async fn raw(address: SocketAddr, bytes: &[u8]) -> io::Result<Response> {
     parse(&answer)
 }
 
-pub async fn request(
+pub(crate) async fn request(
     address: SocketAddr,
     method: &str,
     path: &str,
@@ -42,7 +42,7 @@ pub async fn request(
     raw(address, &bytes).await
 }
 
-pub async fn get(address: SocketAddr, path: &str) -> Response {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Response {
     request(address, "GET", path, &[], b"").await.expect("an answer")
 }
 

@@ -46,6 +46,13 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Ends it in good order, so that every record is written.
+    async fn terminate(mut self) {
+        self.signal("-TERM");
+        let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+
     fn kill_9(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -68,9 +75,11 @@ async fn i6_the_same_bytes_are_replayed_after_kill_9_and_restart() {
     let retry = site.sign(&event);
     assert_eq!(send(process.address, &retry).await.status, 200, "the event is a duplicate (I1)");
     assert_eq!(shop.deliveries().len(), 1);
-    process.kill_9();
-    let reasons: Vec<_> = site.audit().iter().map(|record| record["reason"].as_str().unwrap().to_owned()).collect();
-    assert!(reasons.len() <= 3, "{reasons:?}");
+    process.terminate().await;
+    let audit = site.audit();
+    let reasons: Vec<_> = audit.iter().map(|record| record["reason"].as_str().unwrap()).collect();
+    // What the first process had not yet written of its audit may have died with it; the event itself did not.
+    assert!(reasons.ends_with(&["replayed", "duplicate"]), "{reasons:?}");
 }
 
 #[tokio::test]
@@ -96,7 +105,7 @@ async fn i4_a_crash_in_the_middle_of_a_forward_loses_no_event() {
     loop {
         match send(process.address, &site.sign(&event)).await.status {
             200 => break,
-            503 => assert!(begun.elapsed() < Duration::from_secs(15), "the lease outlives WeChat's first retry gap"),
+            503 | 504 => assert!(begun.elapsed() < Duration::from_secs(15), "the lease outlives WeChat's first retry gap"),
             other => panic!("{other}"),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -35,7 +35,7 @@ async fn a_chunked_body_is_what_was_signed() {
     let callback = gateway.site.sign(&gateway.site.event());
     let mut request = format!("POST {PATH} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n");
     for (name, value) in &callback.headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("\r\n");
     let mut bytes = request.into_bytes();

@@ -6,7 +6,7 @@ mod outcome;
 mod site;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -198,7 +198,7 @@ fn show_code(code_url: &str) {
     talk(format_args!("scan to pay: {code_url}"));
 }
 
-async fn keep_running(config: &PathBuf, admin: Option<std::net::SocketAddr>, notify: &str) {
+async fn keep_running(config: &Path, admin: Option<std::net::SocketAddr>, notify: &str) {
     talk("everything is left running; interrupt to end");
     talk(format_args!("  configuration  {}", config.display()));
     if let Some(admin) = admin {

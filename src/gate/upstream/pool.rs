@@ -131,21 +131,22 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn get() -> Request<Full<Bytes>> {
         Request::get("/").header("host", "upstream.test").body(Full::default()).unwrap()
     }
 
     /// Answers each connection's first `answers` requests, then closes it; says how many connections it saw.
-    async fn server(answers: usize) -> (Arc<str>, Arc<Mutex<usize>>) {
+    async fn server(answers: usize) -> (Arc<str>, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = Arc::from(listener.local_addr().unwrap().to_string());
-        let seen = Arc::new(Mutex::new(0));
+        let seen = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&seen);
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                *count.lock() += 1;
+                count.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     let mut head = [0; 1024];
                     for _ in 0..answers {
@@ -169,7 +170,7 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(pool.send(&authority, get).await.unwrap(), 204);
         }
-        assert_eq!(*connections.lock(), 1);
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test]
@@ -179,7 +180,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(pool.send(&authority, get).await.unwrap(), 204);
         }
-        assert_eq!(*connections.lock(), 3);
+        assert_eq!(connections.load(Ordering::SeqCst), 3);
     }
 
     #[tokio::test]

@@ -81,9 +81,9 @@ pub enum OpenError {
     /// A member that must be there.
     #[error("`{0}` is absent, empty or no string")]
     MissingField(&'static str),
-    /// An id that is too long to be WeChat's.
-    #[error("`id` is longer than {MAX_ID} bytes")]
-    LongId,
+    /// An id that cannot be WeChat's: it names the event in headers, records and the store.
+    #[error("`id` is longer than {MAX_ID} bytes or holds control characters")]
+    Id,
     /// Another algorithm.
     #[error("resource.algorithm is not {AEAD_AES_256_GCM}; SM4 (guomi) is not supported")]
     UnsupportedAlgorithm,
@@ -117,7 +117,7 @@ impl Refusal for VerifyError {
 impl Refusal for OpenError {
     fn reason(&self) -> Reason {
         match self {
-            Self::Envelope(_) | Self::Resource(_) | Self::LongId => Reason::BadJson,
+            Self::Envelope(_) | Self::Resource(_) | Self::Id => Reason::BadJson,
             Self::MissingField(_) => Reason::MissingField,
             Self::UnsupportedAlgorithm => Reason::UnsupportedAlgorithm,
             Self::BadCiphertext => Reason::BadCiphertext,
@@ -139,7 +139,7 @@ impl PayV3 {
         self.verifying_keys.iter().map(|key| &**key)
     }
 
-    pub(super) fn verify(&self, screened: Screened, body: Bytes) -> Result<Verified, VerifyError> {
+    pub(super) fn verify(screened: Screened, body: Bytes) -> Result<Verified, VerifyError> {
         if screened.signs(&body) {
             Ok(Verified { screened, body })
         } else {
@@ -152,8 +152,8 @@ impl PayV3 {
         let mut envelope = Envelope::default();
         json::read(&body, &mut envelope).map_err(OpenError::Envelope)?;
         let id = required(envelope.id, "id")?;
-        if id.len() > MAX_ID {
-            return Err(OpenError::LongId);
+        if id.len() > MAX_ID || id.chars().any(char::is_control) {
+            return Err(OpenError::Id);
         }
         let event_type = required(envelope.event_type, "event_type")?;
         if required(envelope.algorithm, "resource.algorithm")? != AEAD_AES_256_GCM {

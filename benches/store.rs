@@ -1,0 +1,118 @@
+//! What a claim and its commit cost, engine by engine, and how long a `file:` store takes to open.
+//!
+//! `cargo bench --bench store`. The disk is the one that holds the temporary directory (`TMPDIR`).
+
+#![allow(missing_docs, clippy::arithmetic_side_effects, reason = "a bench is no interface, and may panic")]
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tokio::runtime::{Builder, Runtime};
+use wxgate::clock::UnixTime;
+use wxgate::store::EngineSettings;
+use wxgate::store::engine::{Ask, End, Engine, Reply, Settlement};
+
+const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+/// Events in the store that is opened.
+const REMEMBERED: u64 = 1_000_000;
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime of one thread")
+}
+
+fn open(settings: &EngineSettings) -> Arc<Engine> {
+    Arc::new(Engine::open(settings, NOW).expect("an empty store opens"))
+}
+
+/// One callback's share of the store: claim, then done.
+async fn forward(engine: &Engine, number: u64) {
+    let nonce = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    let ask = Ask {
+        endpoint: "shop-pay",
+        nonce: nonce.to_le_bytes(),
+        nonce_until: NOW.plus(Duration::from_mins(6)),
+        event: nonce.rotate_left(64).to_le_bytes(),
+        content: [1; 8],
+        lease: Duration::from_secs(9),
+        retention: Duration::from_hours(72),
+        now: NOW,
+    };
+    let reply = engine.claim(&ask).await.expect("the store is up");
+    let Reply::Claimed { lease, .. } = reply else { panic!("event {number} is not new: {reply:?}") };
+    let Ask { endpoint, event, content, retention, now, .. } = ask;
+    let done = Settlement { endpoint, event, content, lease, end: End::Done, retention, now };
+    engine.settle(&done).await.expect("the store is up");
+}
+
+/// `count` callbacks, `concurrency` at a time, on one thread as in the gateway.
+async fn forward_many(engine: &Arc<Engine>, first: u64, count: u64, concurrency: u64) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..concurrency {
+        let engine = Arc::clone(engine);
+        tasks.spawn(async move {
+            for number in (first + task..first + count).step_by(usize::try_from(concurrency).expect("a small number")) {
+                forward(&engine, number).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+fn claim_and_commit(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("store/claim+commit");
+    group.throughput(Throughput::Elements(1)).sample_size(20).measurement_time(Duration::from_secs(4));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let engines = [("memory", EngineSettings::Memory), ("file", EngineSettings::File(dir.path().join("store")))];
+    for (name, settings) in engines {
+        let runtime = runtime();
+        let engine = runtime.block_on(async { open(&settings) });
+        let mut next = 0;
+        for concurrency in [1, 64] {
+            group.bench_function(BenchmarkId::new(name, concurrency), |bencher| {
+                bencher.iter_custom(|count| {
+                    let first = next;
+                    next += count;
+                    let start = Instant::now();
+                    runtime.block_on(forward_many(&engine, first, count, concurrency));
+                    start.elapsed()
+                });
+            });
+        }
+        runtime.block_on(engine.close());
+    }
+}
+
+fn remember(dir: &Path, events: u64) {
+    runtime().block_on(async {
+        let engine = open(&EngineSettings::File(dir.to_owned()));
+        forward_many(&engine, 0, events, 256).await;
+        // Not closed: what is opened is what a crash leaves.
+        drop(engine);
+        tokio::time::sleep(Duration::from_secs(1)).await; // for the writer to let go of the directory
+    });
+}
+
+fn open_after_a_crash(criterion: &mut Criterion) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    remember(dir.path(), REMEMBERED);
+    let mut group = criterion.benchmark_group("store/open");
+    group.throughput(Throughput::Elements(REMEMBERED)).sample_size(10).measurement_time(Duration::from_secs(10));
+    group.bench_function(BenchmarkId::new("file", REMEMBERED), |bencher| {
+        bencher.iter_custom(|count| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..count {
+                let start = Instant::now();
+                let engine = open(&EngineSettings::File(dir.path().to_owned()));
+                spent += start.elapsed();
+                runtime().block_on(black_box(&engine).close());
+            }
+            spent
+        });
+    });
+}
+
+criterion_group!(benches, claim_and_commit, open_after_a_crash);
+criterion_main!(benches);

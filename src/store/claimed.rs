@@ -1,0 +1,109 @@
+//! The stage type of this layer: an event that is ours alone. Only [`Store::claim`] makes one, and it always ends.
+
+use std::sync::Arc;
+
+use super::engine::{Content, Digest, End, Engine, Lease, Settlement};
+use super::held::Held;
+use super::{Store, StoreError, digest};
+use crate::event::Event;
+use crate::reason::Reason;
+use crate::wechat::Authentic;
+
+/// An event that is ours alone to deliver until its lease ends.
+///
+/// Dropped without an end, for one by a panic, it is released without waiting; if even that is lost, its lease runs out.
+///
+/// ```compile_fail,E0451
+/// let forged = wxgate::store::Claimed { authentic: todo!() }; // private field
+/// ```
+#[must_use = "commit, release or hold before answering"]
+pub struct Claimed {
+    authentic: Authentic,
+    claim: Claim,
+    is_settled: bool,
+}
+
+/// What names the claim in the store.
+pub(super) struct Claim {
+    pub(super) store: Store,
+    pub(super) endpoint: Arc<str>,
+    pub(super) event: Digest,
+    pub(super) content: Content,
+    pub(super) lease: Lease,
+    pub(super) attempt: u32,
+}
+
+impl Claimed {
+    pub(super) fn new(authentic: Authentic, claim: Claim) -> Self {
+        Self { authentic, claim, is_settled: false }
+    }
+
+    /// What is claimed.
+    pub fn event(&self) -> &Event {
+        self.authentic.event()
+    }
+
+    /// The callback that it came by.
+    pub fn authentic(&self) -> &Authentic {
+        &self.authentic
+    }
+
+    /// The idempotency key that the upstream sees: the same for every attempt at this event, on any node. It is made of the
+    /// endpoint's name and WeChat's event id, and holds no character that Standard Webhooks gives a meaning to.
+    pub fn idempotency_key(&self) -> String {
+        format!("evt_{}", digest::hex(&digest::event_in_endpoint(&self.claim.endpoint, &self.event().id)))
+    }
+
+    /// How often this event was claimed, this time included. Counts to 65535.
+    pub fn attempt(&self) -> u32 {
+        self.claim.attempt
+    }
+
+    /// The event is done, durably, before this returns.
+    pub fn commit(mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        // Before the wait, and before the first poll: the upstream has the event, so whatever becomes of this future must
+        // not release it.
+        self.is_settled = true;
+        async move { self.engine().settle(&self.settlement(End::Done)).await }
+    }
+
+    /// The event is not done: the next try may have it.
+    pub async fn release(mut self) -> Result<(), StoreError> {
+        self.engine().settle(&self.settlement(End::Released)).await?;
+        self.is_settled = true;
+        Ok(())
+    }
+
+    /// Keeps the event durably for a person, and counts it as done.
+    pub async fn hold(self, reason: Reason) -> Result<(), StoreError> {
+        // Kept first: a crash in between keeps it twice under one name, which is once. The other way round loses it.
+        let held = Held::new(&self.claim.endpoint, reason, self.claim.store.shared.clock.now(), &self.authentic);
+        self.engine().keep(held).await?;
+        self.commit().await
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.claim.store.shared.engine
+    }
+
+    fn settlement(&self, end: End) -> Settlement<'_> {
+        let shared = &self.claim.store.shared;
+        Settlement {
+            endpoint: &self.claim.endpoint,
+            event: self.claim.event,
+            content: self.claim.content,
+            lease: self.claim.lease,
+            end,
+            retention: shared.retention,
+            now: shared.clock.now(),
+        }
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.engine().abandon(&self.settlement(End::Released));
+        }
+    }
+}

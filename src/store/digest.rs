@@ -1,0 +1,63 @@
+//! The short names under which nonces, events and contents are remembered: fixed size, whatever a stranger's length was.
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use super::engine::{Content, Digest};
+use crate::event::Event;
+
+/// Names a nonce within its endpoint.
+pub(super) fn nonce(nonce: &str) -> Digest {
+    first(&[b"nonce\0", nonce.as_bytes()])
+}
+
+/// Names an event within its endpoint.
+pub(super) fn event(id: &str) -> Digest {
+    first(&[b"event\0", id.as_bytes()])
+}
+
+/// What an event says: its kind and its decrypted body. Not the envelope, which WeChat encrypts and signs afresh for
+/// every try.
+pub(super) fn content(event: &Event) -> Content {
+    first(&[b"content\0", event.kind.as_bytes(), b"\0", &event.body])
+}
+
+/// Names an event over all endpoints. The length stands first, so that no name and id run into each other.
+pub(super) fn event_in_endpoint(endpoint: &str, id: &str) -> Digest {
+    let length = u64::try_from(endpoint.len()).unwrap_or(u64::MAX).to_be_bytes();
+    first(&[b"idempotency\0", &length, endpoint.as_bytes(), id.as_bytes()])
+}
+
+/// What tells endpoints apart in an engine's own keys.
+pub(super) fn scope(endpoint: &str) -> Digest {
+    first(&[b"endpoint\0", endpoint.as_bytes()])
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let nibble = |n: u8| char::from_digit(u32::from(n), 16).expect("a nibble is a hexadecimal digit");
+    bytes.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 0x0f)]).collect()
+}
+
+fn first<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    *context.finish().as_ref().first_chunk().expect("N is at most the 32 bytes of a SHA-256")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_different_sorts_never_meet() {
+        assert_ne!(nonce("x"), event("x"));
+        assert_ne!(event_in_endpoint("ab", "c"), event_in_endpoint("a", "bc"));
+    }
+
+    #[test]
+    fn hex_is_lower_case_and_keeps_leading_zeros() {
+        assert_eq!(hex(&[0x00, 0x0f, 0xa0, 0xff]), "000fa0ff");
+    }
+}

@@ -1,0 +1,349 @@
+//! The one thread that writes. Callbacks put their records into its queue and wait, if they must, for the sync that covers
+//! them; what comes while a sync is under way shares the next one (group commit).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use std::{fs, io};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::disk::{self, Disk};
+use super::frame::{self, Row};
+use super::health::Health;
+use super::journal::{AppendError, Journal};
+use super::{recovery, snapshot};
+use crate::store::held::Held;
+use crate::store::index::{Index, Record};
+use crate::store::{StoreError, digest};
+
+/// Most entries that share one frame. An entry has at most two records of at most 47 bytes.
+const BATCH: usize = 4096;
+const _: () = assert!(BATCH * 2 * 47 <= frame::MOST_BYTES, "a full batch does not fit into a frame");
+
+/// How often a full disk is tried again.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+
+/// How many journals may lie there before they are put together: each restart begins one.
+const MOST_JOURNALS: u64 = 8;
+
+/// Most events in the held queue.
+pub(super) const MOST_HELD: usize = 100_000;
+
+/// Tells that something is on the disk, or why not.
+pub(super) type Done = oneshot::Sender<Result<(), StoreError>>;
+
+/// What callbacks ask of the writer.
+pub(super) enum Entry {
+    /// Write these; if somebody waits, sync.
+    Records { records: [Option<Record>; 2], done: Option<Done> },
+    /// Write a held event into a file of its own, and sync.
+    Keep { held: Box<Held>, done: Done },
+    /// Write everything out, close the files, and let go of the lock.
+    Close { done: Done },
+}
+
+pub(super) struct Writer {
+    pub(super) queue: mpsc::UnboundedReceiver<Entry>,
+    /// Entries in the queue; callbacks stop claiming when there are too many.
+    pub(super) queued: Arc<AtomicUsize>,
+    pub(super) index: Arc<Index>,
+    pub(super) health: Arc<Health>,
+    pub(super) disk: Box<dyn Disk>,
+    pub(super) dir: PathBuf,
+    pub(super) journal: Option<Journal>,
+    pub(super) held: usize,
+    /// The size of what journals before the current one hold since the last snapshot, and how many there are.
+    pub(super) closed_size: u64,
+    pub(super) closed: u64,
+    /// Journals are put together when they hold this much.
+    pub(super) compact_at: u64,
+    /// As configured: the least that `compact_at` may be.
+    pub(super) compact_least: u64,
+    pub(super) compaction: Option<Compaction>,
+    /// Held as long as the writer lives.
+    pub(super) lock: fs::File,
+}
+
+/// A snapshot being written by a thread of its own, so that commits do not wait for it.
+pub(super) struct Compaction {
+    thread: JoinHandle<io::Result<u64>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// What one turn has to write, and who waits for it.
+#[derive(Default)]
+struct Turn {
+    records: Vec<u8>,
+    waiting: Vec<Done>,
+    closing: Option<Done>,
+    /// Nothing comes after this: what cannot be written now will not be.
+    is_last: bool,
+}
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        let mut entries = Vec::with_capacity(BATCH);
+        let mut turn = Turn::default();
+        loop {
+            let received = self.queue.blocking_recv_many(&mut entries, BATCH);
+            if received == 0 {
+                break; // the engine is gone: a close that nobody waits for
+            }
+            self.queued.fetch_sub(received, Ordering::AcqRel);
+            self.take(&mut entries, &mut turn);
+            self.write(&mut turn);
+            if turn.is_last {
+                break;
+            }
+            self.compact();
+        }
+        self.finish(turn);
+    }
+
+    /// Sorts entries into what is written and who waits; held events are written at once.
+    fn take(&mut self, entries: &mut Vec<Entry>, turn: &mut Turn) {
+        for entry in entries.drain(..) {
+            match entry {
+                Entry::Records { records, done } => {
+                    for record in records.into_iter().flatten() {
+                        Row::Change(record).write(&mut turn.records);
+                    }
+                    turn.waiting.extend(done);
+                }
+                Entry::Keep { held, done } => answer(done, self.keep(&held)),
+                Entry::Close { done } => {
+                    turn.closing = Some(done);
+                    turn.is_last = true;
+                }
+            }
+        }
+    }
+
+    /// Writes a turn, and tries again as long as the disk is full: its changes are in the index, so they must not be lost.
+    /// Whoever waits is told at once.
+    fn write(&mut self, turn: &mut Turn) {
+        while let Err(trouble) = self.write_once(turn) {
+            let can_pass = matches!(trouble, StoreError::DiskFull);
+            if self.health.set(trouble.clone()) {
+                tracing::error!(error = %trouble, dir = %self.dir.display(), "the store takes nothing");
+            }
+            turn.waiting.drain(..).for_each(|done| answer(done, Err(trouble.clone())));
+            if !can_pass {
+                turn.records.clear();
+                return;
+            }
+            if turn.is_last {
+                return;
+            }
+            thread::sleep(RETRY_AFTER);
+            self.answer_while_full(turn, &trouble);
+        }
+        turn.waiting.drain(..).for_each(|done| answer(done, Ok(())));
+        self.health.recovered(); // after the answers: see `FileEngine::wait`
+    }
+
+    fn write_once(&mut self, turn: &mut Turn) -> Result<(), StoreError> {
+        self.health.check().or_else(|trouble| if is_failed(&trouble) { Err(trouble) } else { Ok(()) })?;
+        let Some(journal) = &mut self.journal else { return Err(StoreError::Closed) };
+        if !turn.records.is_empty() {
+            journal.append(&turn.records).map_err(trouble)?;
+            turn.records.clear();
+        }
+        if !turn.waiting.is_empty() {
+            journal.sync().map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The ends of claims that were under way come while the disk is full. They are as many as the claims: no new one is
+    /// taken. They are written with the rest, so a frame may not grow beyond what one holds.
+    fn answer_while_full(&mut self, turn: &mut Turn, trouble: &StoreError) {
+        let room = frame::MOST_BYTES.saturating_sub(turn.records.len()) / (2 * 47);
+        let mut entries = Vec::new();
+        while entries.len() < room.min(BATCH) {
+            match self.queue.try_recv() {
+                Ok(entry) => entries.push(entry),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    turn.is_last = true; // the engine is gone, and nobody would see the disk recover
+                    break;
+                }
+            }
+        }
+        self.queued.fetch_sub(entries.len(), Ordering::AcqRel);
+        self.take(&mut entries, turn);
+        turn.waiting.drain(..).for_each(|done| answer(done, Err(trouble.clone())));
+    }
+
+    /// One file for each held event: they are few, a person looks at them, and one by one they go.
+    fn keep(&mut self, held: &Held) -> Result<(), StoreError> {
+        let (event, content) = held.name();
+        let dir = self.dir.join(super::HELD);
+        let name = format!("{}-{}.json", digest::hex(&event), digest::hex(&content));
+        if dir.join(&name).exists() {
+            return Ok(()); // only whole files have this name, and they are durable
+        }
+        if self.held >= MOST_HELD {
+            self.held = super::count_held(&self.dir).unwrap_or(self.held); // a person may have removed some
+        }
+        if self.held >= MOST_HELD {
+            return Err(StoreError::HeldFull { events: self.held });
+        }
+        // A failure concerns this event alone: nothing else says that it is kept.
+        disk::write_whole(&dir, &name, &held.to_json()).map_err(|error| {
+            if disk::no_space(&error) {
+                StoreError::DiskFull
+            } else {
+                StoreError::NotKept { cause: Arc::from(error.to_string()) }
+            }
+        })?;
+        self.held = self.held.saturating_add(1);
+        Ok(())
+    }
+
+    /// Puts journals together when they have grown. Failing to is no harm but to the size of the directory.
+    fn compact(&mut self) {
+        if self.compaction.as_ref().is_some_and(|compaction| compaction.thread.is_finished())
+            && let Some(compaction) = self.compaction.take()
+        {
+            self.compacted(compaction.thread.join());
+        }
+        let size = self.closed_size.saturating_add(self.journal.as_ref().map_or(0, Journal::len));
+        let has_grown = size >= self.compact_at || self.closed >= MOST_JOURNALS;
+        if !has_grown || self.compaction.is_some() || self.health.check().is_err() {
+            return;
+        }
+        match self.rotate() {
+            Ok(number) => self.compaction = self.begin_compaction(number),
+            Err(error) => {
+                tracing::warn!(%error, "the store's journal goes on growing: no new one could be begun");
+                self.compact_at = size.saturating_mul(2);
+                self.closed = 0; // not again for the same reason
+            }
+        }
+    }
+
+    /// Closes the journal and begins the next. The next one is made first: if there is no space, nothing has changed.
+    fn rotate(&mut self) -> io::Result<u64> {
+        let Some(journal) = self.journal.take() else { return Err(io::ErrorKind::NotFound.into()) };
+        let number = journal.number().saturating_add(1);
+        let next = match Journal::create(&*self.disk, &self.dir, number) {
+            Ok(next) => next,
+            Err(error) => {
+                self.journal = Some(journal);
+                return Err(error);
+            }
+        };
+        let size = journal.len();
+        if let Err((journal, error)) = journal.close() {
+            next.discard();
+            self.journal = Some(journal);
+            return Err(match error {
+                AppendError::NoSpace(cause) => cause,
+                AppendError::Failed(cause) => self.fail(cause),
+            });
+        }
+        match next.publish(&self.dir) {
+            Ok(next) => self.journal = Some(next),
+            Err(error) => return Err(self.fail(error)), // the old one is closed: there is nothing to write to
+        }
+        self.closed = self.closed.saturating_add(1);
+        self.closed_size = self.closed_size.saturating_add(size);
+        Ok(number)
+    }
+
+    fn fail(&self, cause: io::Error) -> io::Error {
+        self.health.set(failed_with(&cause));
+        tracing::error!(error = %cause, "the store takes nothing until it is restarted");
+        cause
+    }
+
+    fn begin_compaction(&self, number: u64) -> Option<Compaction> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (index, dir, stopped) = (Arc::clone(&self.index), self.dir.clone(), Arc::clone(&stop));
+        let work = move || {
+            let size = snapshot::write(&dir, number, &index, index.latest(), &stopped)?;
+            recovery::remove_before(&dir, number)?;
+            Ok(size)
+        };
+        match thread::Builder::new().name("wxgate-compact".to_owned()).spawn(work) {
+            Ok(thread) => Some(Compaction { thread, stop }),
+            Err(error) => {
+                tracing::warn!(%error, "no thread to put the store's journals together");
+                None
+            }
+        }
+    }
+
+    fn compacted(&mut self, result: thread::Result<io::Result<u64>>) {
+        match result {
+            Ok(Ok(size)) => {
+                self.closed = 0;
+                self.closed_size = 0;
+                self.compact_at = self.compact_least.saturating_add(size.saturating_mul(2));
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store's journals could not be put together; they are kept");
+                self.compact_at = self.closed_size.saturating_mul(2).max(self.compact_least);
+                self.closed = 0;
+            }
+            Err(_panic) => tracing::error!("putting the store's journals together panicked; they are kept"),
+        }
+    }
+
+    fn finish(mut self, mut turn: Turn) {
+        self.queue.close();
+        turn.is_last = true;
+        let mut entries = Vec::new();
+        while let Ok(entry) = self.queue.try_recv() {
+            entries.push(entry);
+            if entries.len() == BATCH {
+                self.take(&mut entries, &mut turn);
+                self.write(&mut turn);
+            }
+        }
+        self.take(&mut entries, &mut turn);
+        self.write(&mut turn);
+        if let Some(compaction) = self.compaction.take() {
+            compaction.stop.store(true, Ordering::Relaxed);
+            drop(compaction.thread.join()); // an unfinished snapshot is no loss
+        }
+        // After trouble the journal stays as it is: without the mark that it is complete, it is looked through at the start.
+        let closed = self.health.check().and_then(|()| match self.journal.take() {
+            Some(journal) => journal.close().map_err(|(_, error)| trouble(error)),
+            None => Ok(()),
+        });
+        self.health.set(StoreError::Closed);
+        drop(self.lock);
+        if let Some(done) = turn.closing {
+            answer(done, closed);
+        }
+    }
+}
+
+fn is_failed(trouble: &StoreError) -> bool {
+    matches!(trouble, StoreError::Failed { .. })
+}
+
+fn trouble(error: AppendError) -> StoreError {
+    match error {
+        AppendError::NoSpace(_) => StoreError::DiskFull,
+        AppendError::Failed(cause) => failed_with(&cause),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a mapping of errors")]
+fn failed(cause: io::Error) -> StoreError {
+    failed_with(&cause)
+}
+
+fn failed_with(cause: &io::Error) -> StoreError {
+    StoreError::Failed { cause: Arc::from(cause.to_string()) }
+}
+
+fn answer(done: Done, result: Result<(), StoreError>) {
+    drop(done.send(result)); // whoever waited has gone: nothing is owed to it
+}
