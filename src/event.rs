@@ -4,13 +4,15 @@ use bytes::Bytes;
 
 use crate::clock::UnixTime;
 
-/// An event as WeChat told it, decrypted. That an `Event` exists says nothing about trust: the stage types do. Fields
-/// that an event of its kind does not have, or has in another form, are none: what counts is always in `body`.
+/// An event as WeChat told it, decrypted. That an `Event` exists says nothing about trust: the stage types do.
+///
+/// A field is none if the event does not have it, or has it in another form than the protocol's (a text beyond 1024
+/// bytes, an amount that is no whole number): nothing is lost by that, `body` is always the whole.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Event {
     /// WeChat's own id of the notification; the same in every retry. At most 128 bytes.
     pub id: String,
-    /// The CloudEvents type, for one `wechatpay.transaction.success`.
+    /// The CloudEvents type, for one `wechatpay.transaction.success`. At most 160 bytes.
     pub kind: String,
     /// When WeChat made the event, if it said so in a form that we know.
     pub time: Option<UnixTime>,
@@ -22,30 +24,48 @@ pub struct Event {
     pub appid: Option<String>,
     /// The merchant served by a partner.
     pub sub_mchid: Option<String>,
-    /// The merchant's number of the order.
+    /// Whether this is a combined order, which has the `kind` of a plain payment but an amount for each of its orders.
+    pub is_combined: bool,
+    /// The merchant's number of the order; of a combined one combine_out_trade_no.
     pub out_trade_no: Option<String>,
     /// The merchant's number of the refund.
     pub out_refund_no: Option<String>,
+    /// The merchant's number of the transfer.
+    pub out_bill_no: Option<String>,
     /// WeChat's number of the payment.
     pub transaction_id: Option<String>,
     /// WeChat's number of the refund.
     pub refund_id: Option<String>,
-    /// `trade_state`, `refund_status`, `batch_status` or `state`: how it ended.
+    /// WeChat's number of the transfer.
+    pub transfer_bill_no: Option<String>,
+    /// How a payment ended: `SUCCESS`, `PAYERROR`, …
+    pub trade_state: Option<String>,
+    /// How a refund ended: `SUCCESS`, `ABNORMAL`, `CLOSED`, …
+    pub refund_status: Option<String>,
+    /// `state` of a transfer or a pay score order, `batch_status` of a batch of transfers.
     pub state: Option<String>,
     /// `JSAPI`, `NATIVE`, …
     pub trade_type: Option<String>,
-    /// The payer's openid with the merchant or its service provider.
+    /// Bank and kind of card that paid.
+    pub bank_type: Option<String>,
+    /// Who paid: openid with the merchant, sp_openid with its service provider, or else sub_openid.
     pub payer: Option<String>,
+    /// Whom a transfer, a pay score order or another event without payer is about.
+    pub openid: Option<String>,
     /// The merchant's own words.
     pub attach: Option<String>,
     /// When the payment or refund succeeded.
     pub success_time: Option<UnixTime>,
-    /// `amount.total` (of combined orders and transfers: their own name of it) in fen.
+    /// `amount.total` of an order in fen, or `amount` where that is the number itself.
     pub amount_total: Option<i64>,
-    /// `amount.payer_total` in fen.
+    /// `amount.payer_total` in fen: after coupons.
     pub amount_payer_total: Option<i64>,
     /// `amount.refund` in fen.
     pub amount_refund: Option<i64>,
+    /// `amount.payer_refund` in fen: what the payer gets back.
+    pub amount_payer_refund: Option<i64>,
+    /// `transfer_amount` of a transfer, `total_amount` of a batch, in fen.
+    pub amount_transfer: Option<i64>,
     /// `amount.currency`.
     pub currency: Option<String>,
     /// The decrypted JSON, byte for byte as WeChat encrypted it.

@@ -41,8 +41,8 @@ pub(super) trait Take<'de> {
     fn text(&mut self, at: At<'_>, value: Cow<'de, str>);
     /// A whole number.
     fn integer(&mut self, _at: At<'_>, _value: i64) {}
-    /// Whether the document is an object at all is known before any member.
-    fn object(&mut self, _at: At<'_>) {}
+    /// Any other value but null: one that has no text and no exact number, or consists of others.
+    fn other(&mut self, _at: At<'_>) {}
 }
 
 /// Reads the whole of `bytes`, which must be one JSON object.
@@ -107,11 +107,15 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
     }
 
     fn visit_bool<E: serde::de::Error>(self, _value: bool) -> Result<(), E> {
-        self.scalar()
+        self.scalar()?;
+        self.take.other(self.at);
+        Ok(())
     }
 
     fn visit_f64<E: serde::de::Error>(self, _value: f64) -> Result<(), E> {
-        self.scalar()
+        self.scalar()?;
+        self.take.other(self.at);
+        Ok(())
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
@@ -122,9 +126,10 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
         self.scalar()?;
-        // No amount of money is beyond i64: what is, is passed on in the body and taken for nothing here.
-        if let Ok(value) = i64::try_from(value) {
-            self.take.integer(self.at, value);
+        match i64::try_from(value) {
+            Ok(value) => self.take.integer(self.at, value),
+            // No amount of money is beyond i64: what is, is passed on in the body and taken for nothing here.
+            Err(_) => self.take.other(self.at),
         }
         Ok(())
     }
@@ -144,6 +149,7 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         self.scalar()?;
         let depth = self.inside().ok_or_else(|| self.refuse("nested too deep"))?;
+        self.take.other(self.at);
         while items
             .next_element_seed(Value { take: &mut *self.take, at: At::Elsewhere, depth, fault: self.fault })?
             .is_some()
@@ -153,7 +159,7 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let depth = self.inside().ok_or_else(|| self.refuse("nested too deep"))?;
-        self.take.object(self.at);
+        self.take.other(self.at);
         let mut names = Names::default();
         while let Some(name) = members.next_key_seed(Name)? {
             let at = match (self.depth, self.at) {
@@ -314,11 +320,79 @@ mod tests {
         })
     }
 
+    fn any_object() -> impl Strategy<Value = serde_json::Value> {
+        prop::collection::hash_map("[a-d\"\\\\é]{0,2}", any_json(), 0..6)
+            .prop_map(|map| serde_json::Value::Object(map.into_iter().collect()))
+    }
+
+    /// What [`Seen`] is to see of a document, walked by other code.
+    fn walked(document: &serde_json::Value) -> Vec<(String, String)> {
+        fn walk(value: &serde_json::Value, place: Option<&str>, depth: usize, seen: &mut Vec<(String, String)>) {
+            match value {
+                serde_json::Value::String(text) => seen.push((place.unwrap_or("-").to_owned(), text.clone())),
+                serde_json::Value::Number(number) if number.is_i64() => {
+                    seen.push((place.unwrap_or("-").to_owned(), number.to_string()));
+                }
+                serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, None, depth + 1, seen)),
+                serde_json::Value::Object(members) => {
+                    for (name, member) in members {
+                        let place = match (depth, place) {
+                            (0, _) => Some(name.clone()),
+                            (1, Some(parent)) => Some(format!("{parent}.{name}")),
+                            _ => None,
+                        };
+                        walk(member, place.as_deref(), depth + 1, seen);
+                    }
+                }
+                serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+            }
+        }
+        let mut seen = Vec::new();
+        walk(document, None, 0, &mut seen);
+        seen
+    }
+
     proptest! {
         #[test]
         fn whatever_serde_json_writes_is_read(value in any_json()) {
             let text = value.to_string();
             prop_assert_eq!(seen(&text).is_ok(), value.is_object());
+        }
+
+        #[test]
+        fn what_is_taken_is_what_serde_json_reads(value in any_object(), spaces in "[ \n\t\r]{0,3}") {
+            let text = format!("{spaces}{value:#}{spaces}");
+            prop_assert_eq!(seen(&text).unwrap(), walked(&value));
+        }
+
+        /// Bytes of JSON with a few changed are JSON often enough to compare what both accept.
+        #[test]
+        fn it_accepts_what_serde_json_accepts_but_doubles_and_depth(
+            value in any_object(),
+            edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        ) {
+            let mut bytes = value.to_string().into_bytes();
+            for (place, byte) in edits {
+                let at = place.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let theirs = serde_json::from_slice::<serde_json::Value>(&bytes);
+            let mut ours = Seen::default();
+            match (read(&bytes, &mut ours), theirs) {
+                (Ok(()), Ok(theirs)) => {
+                    // What is read in the order of the text is walked in the order of the map.
+                    let mut walked = walked(&theirs);
+                    walked.sort();
+                    ours.0.sort();
+                    prop_assert_eq!(ours.0, walked);
+                }
+                (Ok(()), Err(error)) => prop_assert!(false, "accepted what serde_json refuses: {error}"),
+                (Err(error), Ok(theirs)) => {
+                    let is_stricter = !theirs.is_object() || error.fault.contains("twice");
+                    prop_assert!(is_stricter, "refused: {error}");
+                }
+                (Err(_), Err(_)) => {}
+            }
         }
 
         #[test]

@@ -22,8 +22,8 @@ pub(super) use screen::Screened;
 
 /// The one algorithm of resources that is supported (protocol 1.8).
 const AEAD_AES_256_GCM: &str = "AEAD_AES_256_GCM";
-/// Longest event id that is taken, in bytes; WeChat's have 36.
-const MAX_ID: usize = 128;
+/// Longest event id and event type that are taken, in bytes: both go into headers. WeChat's have 36 and 32.
+const MAX_NAME: usize = 128;
 
 /// What an endpoint of this protocol is made from.
 pub struct Settings {
@@ -81,9 +81,9 @@ pub enum OpenError {
     /// A member that must be there.
     #[error("`{0}` is absent, empty or no string")]
     MissingField(&'static str),
-    /// An id that cannot be WeChat's: it names the event in headers, records and the store.
-    #[error("`id` is longer than {MAX_ID} bytes or holds control characters")]
-    Id,
+    /// A name that cannot be WeChat's: it goes into headers, records and the store.
+    #[error("`{0}` is longer than {MAX_NAME} bytes or holds control characters")]
+    BadName(&'static str),
     /// Another algorithm.
     #[error("resource.algorithm is not {AEAD_AES_256_GCM}; SM4 (guomi) is not supported")]
     UnsupportedAlgorithm,
@@ -117,7 +117,7 @@ impl Refusal for VerifyError {
 impl Refusal for OpenError {
     fn reason(&self) -> Reason {
         match self {
-            Self::Envelope(_) | Self::Resource(_) | Self::Id => Reason::BadJson,
+            Self::Envelope(_) | Self::Resource(_) | Self::BadName(_) => Reason::BadJson,
             Self::MissingField(_) => Reason::MissingField,
             Self::UnsupportedAlgorithm => Reason::UnsupportedAlgorithm,
             Self::BadCiphertext => Reason::BadCiphertext,
@@ -151,11 +151,8 @@ impl PayV3 {
         let Verified { screened, body } = verified;
         let mut envelope = Envelope::default();
         json::read(&body, &mut envelope).map_err(OpenError::Envelope)?;
-        let id = required(envelope.id, "id")?;
-        if id.len() > MAX_ID || id.chars().any(char::is_control) {
-            return Err(OpenError::Id);
-        }
-        let event_type = required(envelope.event_type, "event_type")?;
+        let id = required_name(envelope.id, "id")?;
+        let event_type = required_name(envelope.event_type, "event_type")?;
         if required(envelope.algorithm, "resource.algorithm")? != AEAD_AES_256_GCM {
             return Err(OpenError::UnsupportedAlgorithm);
         }
@@ -165,7 +162,7 @@ impl PayV3 {
 
         let found = resource::read(&plaintext).map_err(OpenError::Resource)?;
         found.belongs_to(&self.mchids, &self.appids)?;
-        let kind = format!("wechatpay.{}", event_type.to_lowercase());
+        let kind = format!("wechatpay.{}", event_type.to_ascii_lowercase());
         let time = envelope.create_time.as_deref().and_then(resource::parse_time);
         let event = found.into_event(id.into_owned(), kind, time, plaintext.clone());
         Ok(Authentic {
@@ -188,6 +185,12 @@ impl PayV3 {
 
 fn required<'a>(value: Option<Cow<'a, str>>, name: &'static str) -> Result<Cow<'a, str>, OpenError> {
     value.filter(|value| !value.is_empty()).ok_or(OpenError::MissingField(name))
+}
+
+fn required_name<'a>(value: Option<Cow<'a, str>>, name: &'static str) -> Result<Cow<'a, str>, OpenError> {
+    let value = required(value, name)?;
+    let is_name = value.len() <= MAX_NAME && !value.chars().any(char::is_control);
+    if is_name { Ok(value) } else { Err(OpenError::BadName(name)) }
 }
 
 /// The members of the body that matter (protocol 1.7); unknown ones are read over.
