@@ -6,9 +6,8 @@ use aws_lc_rs::digest::{Context, Digest, SHA256};
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use bytes::{Bytes, BytesMut};
 
-/// Smallest and largest modulus that is taken, in bytes: 2048 to 4096 bits. A larger one would be a way to make each
-/// callback dear.
-const MODULUS: std::ops::RangeInclusive<usize> = 256..=512;
+/// Smallest and largest modulus that is taken, in bits. A larger one would be a way to make each callback dear.
+const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// Bytes of the GCM tag at the end of a ciphertext.
 const TAG_LEN: usize = 16;
 
@@ -31,10 +30,11 @@ pub(super) enum RsaKeyError {
 impl RsaPublicKey {
     /// From `SubjectPublicKeyInfo` or PKCS#1 `RSAPublicKey` in DER.
     pub(super) fn from_der(der: &[u8]) -> Result<Self, RsaKeyError> {
-        let modulus_len = modulus_len(der).ok_or(RsaKeyError::NotRsa)?;
-        if !MODULUS.contains(&modulus_len) {
-            return Err(RsaKeyError::Size(modulus_len.saturating_mul(8)));
+        let bits = modulus_bits(der).ok_or(RsaKeyError::NotRsa)?;
+        if !MODULUS_BITS.contains(&bits) {
+            return Err(RsaKeyError::Size(bits));
         }
+        let modulus_len = bits.div_ceil(8);
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).map_err(|_| RsaKeyError::NotRsa)?;
         Ok(Self { key, modulus_len })
     }
@@ -59,19 +59,22 @@ fn message_digest(timestamp: &[u8], nonce: &[u8], body: &[u8]) -> Digest {
     context.finish()
 }
 
-/// Length of the modulus in bytes, of either encoding of an RSA public key.
-fn modulus_len(der: &[u8]) -> Option<usize> {
+/// Bits of the modulus, of either encoding of an RSA public key.
+fn modulus_bits(der: &[u8]) -> Option<usize> {
     use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo};
-    use x509_parser::public_key::PublicKey;
-    let pkcs1 = match SubjectPublicKeyInfo::from_der(der) {
-        Ok((_, info)) => {
-            let PublicKey::RSA(key) = info.parsed().ok()? else { return None };
-            return Some(without_sign(key.modulus).len());
-        }
-        Err(_) => der,
+    use x509_parser::public_key::{PublicKey, RSAPublicKey};
+    let bits = |modulus: &[u8]| {
+        let modulus = without_sign(modulus);
+        let unused = usize::try_from(modulus.first()?.leading_zeros()).ok()?;
+        modulus.len().checked_mul(8)?.checked_sub(unused)
     };
-    let (_, key) = x509_parser::public_key::RSAPublicKey::from_der(pkcs1).ok()?;
-    Some(without_sign(key.modulus).len())
+    match SubjectPublicKeyInfo::from_der(der) {
+        Ok((_, info)) => match info.parsed().ok()? {
+            PublicKey::RSA(key) => bits(key.modulus),
+            _ => None,
+        },
+        Err(_) => bits(RSAPublicKey::from_der(der).ok()?.1.modulus),
+    }
 }
 
 /// The bytes of a DER INTEGER without the zero that says that it is positive.
@@ -138,6 +141,54 @@ mod tests {
                 assert_eq!(opened.unwrap(), decoded(&case.expect["plaintext_b64"]).unwrap(), "{}", case.name);
             }
         }
+    }
+
+    #[test]
+    fn the_certificates_of_a_download_open_and_bear_their_serial() {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        for case in cases("v3-certificates-decrypt") {
+            let key = Aes256Gcm::new(text(&case.input["apiv3_key"]).as_bytes()).unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&decoded(&case.input["body_b64"]).unwrap()).unwrap();
+            let listed = body["data"].as_array().unwrap();
+            assert_eq!(listed.len(), case.expect["serials"].as_array().unwrap().len(), "{}", case.name);
+            for (entry, serial) in listed.iter().zip(case.expect["serials"].as_array().unwrap()) {
+                let sealed = &entry["encrypt_certificate"];
+                let (nonce, associated_data) = (text(&sealed["nonce"]), text(&sealed["associated_data"]));
+                let ciphertext = decoded(&sealed["ciphertext"]).unwrap();
+                let pem = key.open(nonce.as_bytes(), associated_data.as_bytes(), &ciphertext).unwrap();
+                let pem = std::str::from_utf8(&pem).unwrap();
+                let id = match super::super::key::VerifyingKey::from_certificate_pem(pem) {
+                    Ok(key) => key.id().to_string(),
+                    Err(error) => panic!("{}: {error}", case.name),
+                };
+                assert_eq!(id, text(serial), "{}", case.name);
+            }
+        }
+    }
+
+    /// PKCS#1 `RSAPublicKey` with exponent 65537 and a modulus of that many bits. Nobody factors it, so any odd number does.
+    fn rsa_of(bits: usize) -> Vec<u8> {
+        let mut modulus = vec![0xff_u8; bits.div_ceil(8)];
+        modulus[0] = 0xff >> (8 - (bits - 1) % 8 - 1);
+        if modulus[0] & 0x80 != 0 {
+            modulus.insert(0, 0);
+        }
+        let length = |len: usize| [&[0x82_u8][..], &u16::try_from(len).unwrap().to_be_bytes()].concat();
+        let integers = [&[0x02][..], &length(modulus.len()), &modulus, &[0x02, 0x03, 0x01, 0x00, 0x01]].concat();
+        [&[0x30][..], &length(integers.len()), &integers].concat()
+    }
+
+    #[test]
+    fn rsa_keys_have_2048_to_4096_bits_to_the_bit() {
+        for bits in [2048, 2049, 3072, 4095, 4096] {
+            let key = RsaPublicKey::from_der(&rsa_of(bits)).unwrap_or_else(|error| panic!("{bits}: {error:?}"));
+            assert_eq!(key.signature_len(), bits.div_ceil(8));
+        }
+        for bits in [1024, 2047, 4097, 8192] {
+            assert_eq!(RsaPublicKey::from_der(&rsa_of(bits)).err(), Some(RsaKeyError::Size(bits)));
+        }
+        assert_eq!(RsaPublicKey::from_der(b"").err(), Some(RsaKeyError::NotRsa));
+        assert_eq!(RsaPublicKey::from_der(&rsa_of(2048)[..100]).err(), Some(RsaKeyError::NotRsa));
     }
 
     #[test]

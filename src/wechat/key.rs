@@ -30,6 +30,9 @@ pub enum KeyError {
     /// No PEM.
     #[error("this is not PEM: the file must hold a `-----BEGIN …-----` block, as it was downloaded")]
     NotPem,
+    /// More than one block.
+    #[error("this file holds {0} PEM blocks: put each certificate or key in a file of its own, and name each")]
+    SeveralBlocks(usize),
     /// A certificate where a public key belongs.
     #[error("this is a certificate, not a public key: name it in `keys.certificates`")]
     CertificateNotKey,
@@ -158,7 +161,12 @@ impl From<RsaKeyError> for KeyError {
     }
 }
 
+/// The one block of a file. Of several the rest would be left out without a word.
 fn block(text: &str) -> Result<Pem, KeyError> {
+    let blocks = text.lines().filter(|line| line.trim_start().starts_with("-----BEGIN ")).count();
+    if blocks > 1 {
+        return Err(KeyError::SeveralBlocks(blocks));
+    }
     x509_parser::pem::parse_x509_pem(text.as_bytes()).map(|(_, pem)| pem).map_err(|_| KeyError::NotPem)
 }
 
@@ -260,6 +268,61 @@ mod tests {
         assert_eq!(certificate("2C32Q05S84BwUzHV8BtfWgn4okEQxz0n"), KeyError::NotPem);
         assert_eq!(VerifyingKey::from_public_key_pem(ID, &of("PUBLIC KEY")).unwrap_err(), KeyError::NotRsa);
         assert_eq!(VerifyingKey::from_public_key_pem(&ID[11..], &pem).unwrap_err(), KeyError::PublicKeyId);
+    }
+
+    /// A certificate for `subject` with a key of its own, made by another implementation.
+    fn issued(subject: &[(rcgen::DnType, &str)], algorithm: &'static rcgen::SignatureAlgorithm) -> String {
+        let mut parameters = rcgen::CertificateParams::default();
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        for (part, name) in subject {
+            parameters.distinguished_name.push(part.clone(), *name);
+        }
+        parameters.serial_number =
+            Some(rcgen::SerialNumber::from_slice(&[0x0a, 0x1b, 0x2c, 0x3d, 0x4e, 0x5f, 0x60, 0x71]));
+        parameters.not_before = rcgen::date_time_ymd(2024, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2029, 1, 1);
+        parameters.self_signed(&rcgen::KeyPair::generate_for(algorithm).unwrap()).unwrap().pem()
+    }
+
+    #[test]
+    fn the_merchants_own_certificate_is_told_apart_from_wechats() {
+        use rcgen::DnType::{CommonName, OrganizationName};
+        let rsa = &rcgen::PKCS_RSA_SHA256;
+        let refused =
+            |subject: &[(rcgen::DnType, &str)]| VerifyingKey::from_certificate_pem(&issued(subject, rsa)).err();
+        let own = Some(KeyError::MerchantCertificate);
+        assert_eq!(refused(&[(CommonName, "1900000001"), (OrganizationName, "微信商户系统")]), own);
+        assert_eq!(refused(&[(CommonName, "1900000001")]), own);
+        let wechats = issued(&[(CommonName, "Tenpay.com sign"), (OrganizationName, "Tenpay.com")], rsa);
+        let key = VerifyingKey::from_certificate_pem(&wechats).unwrap();
+        assert!(
+            key.is_named("0A1B2C3D4E5F6071") && key.is_named("a1b2c3d4e5f6071") && key.is_named("0a1b2c3d4e5f6071")
+        );
+        assert_eq!(&**key.id(), "0A1B2C3D4E5F6071");
+        assert_eq!(key.not_before(), Some(UnixTime::from_secs(1_704_067_200)));
+        assert_eq!(key.not_after(), Some(UnixTime::from_secs(1_861_920_000)));
+        assert_eq!(format!("{key:?}"), "VerifyingKey(\"0A1B2C3D4E5F6071\")");
+        let curve = issued(&[(CommonName, "Tenpay.com sign")], &rcgen::PKCS_ECDSA_P256_SHA256);
+        assert_eq!(VerifyingKey::from_certificate_pem(&curve).unwrap_err(), KeyError::NotRsa);
+    }
+
+    #[test]
+    fn a_public_key_comes_in_both_encodings_and_gives_the_same_key() {
+        let case = vectors().into_iter().find(|case| case["name"] == "rsa-java-other-key").unwrap();
+        let spki = case["input"]["public_key_pem"].as_str().unwrap();
+        let one = VerifyingKey::from_public_key_pem(ID, spki).unwrap();
+        assert_eq!((&**one.id(), one.not_after()), (ID, None));
+        let (_, pem) = x509_parser::pem::parse_x509_pem(spki.as_bytes()).unwrap();
+        let (_, info) =
+            <x509_parser::x509::SubjectPublicKeyInfo<'_> as x509_parser::prelude::FromDer<'_, _>>::from_der(
+                &pem.contents,
+            )
+            .unwrap();
+        let inner = base64_simd::STANDARD.encode_to_string(&info.subject_public_key.data);
+        let pkcs1 = format!("-----BEGIN RSA PUBLIC KEY-----\r\n{inner}\r\n-----END RSA PUBLIC KEY-----\r\n");
+        assert!(VerifyingKey::from_public_key_pem(ID, &pkcs1).is_ok());
+        let error = VerifyingKey::from_public_key_pem(ID, &format!("{spki}{pkcs1}")).unwrap_err();
+        assert_eq!(error, KeyError::SeveralBlocks(2));
     }
 
     #[test]
