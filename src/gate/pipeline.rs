@@ -184,7 +184,8 @@ impl Worker {
                 stop.reason
             }
         };
-        let answer = endpoint.map_or_else(|| wechat::answer::pay_v3(reason), |e| e.protocol.answer(reason));
+        let mut answer = endpoint.map_or_else(|| wechat::answer::pay_v3(reason), |e| e.protocol.answer(reason));
+        answer.retry_after = end.as_ref().err().and_then(|stop| stop.retry_after).or(answer.retry_after);
         self.gate.observe.finish(record, reason, answer.status);
         answer
     }

@@ -13,11 +13,13 @@ use crate::wechat::Refusal;
 pub(super) struct Stop {
     pub(super) reason: Reason,
     pub(super) detail: String,
+    /// `Retry-After` in seconds, where more is known than the protocol's usual one.
+    pub(super) retry_after: Option<u32>,
 }
 
 impl Stop {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self { reason, detail: detail.into(), retry_after: None }
     }
 }
 
@@ -49,9 +51,9 @@ impl From<Limited> for Stop {
     fn from(limited: Limited) -> Self {
         let reason = match limited {
             Limited::Rate { .. } => Reason::RateLimited,
-            Limited::Banned => Reason::Banned,
+            Limited::Banned { .. } => Reason::Banned,
         };
-        Self::new(reason, limited.to_string())
+        Self { retry_after: Some(limited.retry_after()), ..Self::new(reason, limited.to_string()) }
     }
 }
 
