@@ -4,12 +4,12 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -42,19 +42,21 @@ const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4
 pub struct Settings {
     /// Address to listen on.
     pub listen: SocketAddr,
-    /// Bearer token for `/v1`; needed off loopback.
+    /// Bearer token, asked of whoever does not come from this machine.
     pub token: Option<Secret>,
 }
 
 /// The listener, bound.
 pub struct Admin {
     listener: TcpListener,
+    guard: Guard,
 }
 
 impl Admin {
     /// Binds the address.
     pub async fn bind(settings: &Settings) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(settings.listen).await? })
+        let guard = Guard { token: settings.token.clone() };
+        Ok(Self { listener: TcpListener::bind(settings.listen).await?, guard })
     }
 
     /// The address with its real port.
@@ -69,8 +71,9 @@ impl Admin {
 
     async fn serve_watched<W: Watched>(self, watched: Arc<W>, stop: impl Future<Output = ()>) {
         let graceful = GracefulShutdown::new();
+        let guard = Arc::new(self.guard);
         tokio::select! {
-            () = accept(&self.listener, &watched, &graceful) => {}
+            () = accept(&self.listener, &watched, &guard, &graceful) => {}
             () = stop => {}
         }
         drop(self.listener);
@@ -78,6 +81,40 @@ impl Admin {
             tracing::warn!("admin connections were still open at the end");
         }
     }
+}
+
+/// Who may see more than whether the gateway lives.
+struct Guard {
+    token: Option<Secret>,
+}
+
+/// Why somebody may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Denied {
+    /// He came without the token, or with another.
+    Token,
+    /// There is no token that he could come with. `wxgate check` does not let that happen; if it does, nothing is shown.
+    Unset,
+}
+
+impl Guard {
+    /// From this machine nothing is asked: who is there can read the gateway's memory.
+    fn lets_in(&self, peer: IpAddr, request: &HeaderMap) -> Result<(), Denied> {
+        if peer.to_canonical().is_loopback() {
+            return Ok(());
+        }
+        let expected = self.token.as_ref().filter(|token| !token.is_empty()).ok_or(Denied::Unset)?;
+        let shown = request.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+        // Constant time: `Secret` compares so.
+        if shown.is_some_and(|shown| Secret::new(shown.to_vec()) == *expected) { Ok(()) } else { Err(Denied::Token) }
+    }
+}
+
+/// The token of `Bearer TOKEN`; the scheme in any case (RFC 9110, 11.1).
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer ";
+    let (scheme, token) = authorization.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then_some(token.trim_ascii())
 }
 
 /// What is shown of the gateway.
@@ -104,14 +141,15 @@ impl Watched for Gate {
     }
 }
 
-async fn accept<W: Watched>(listener: &TcpListener, watched: &Arc<W>, graceful: &GracefulShutdown) {
+async fn accept<W: Watched>(listener: &TcpListener, watched: &Arc<W>, guard: &Arc<Guard>, graceful: &GracefulShutdown) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         // The permit comes before the accept: what is over the limit waits in the kernel, not here.
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let serving = serve_connection(stream, Arc::clone(watched), graceful.watcher(), permit);
+                let show = show_to(peer.ip(), Arc::clone(watched), Arc::clone(guard));
+                let serving = serve_connection(stream, show, graceful.watcher(), permit);
                 tokio::spawn(async move {
                     if let Err(error) = serving.await {
                         tracing::debug!(%peer, %error, "admin connection ended");
@@ -126,14 +164,26 @@ async fn accept<W: Watched>(listener: &TcpListener, watched: &Arc<W>, graceful: 
     }
 }
 
-async fn serve_connection<W: Watched>(
-    stream: TcpStream,
+/// Answers the requests of one peer.
+fn show_to<W: Watched>(
+    peer: IpAddr,
     watched: Arc<W>,
+    guard: Arc<Guard>,
+) -> impl Fn(Request<Incoming>) -> Response<Full<Bytes>> {
+    move |request| {
+        let allowed = guard.lets_in(peer, request.headers());
+        respond(request.method(), request.uri().path(), allowed, &*watched)
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    show: impl Fn(Request<Incoming>) -> Response<Full<Bytes>>,
     graceful: Watcher,
     _permit: OwnedSemaphorePermit,
 ) -> Result<(), Broken> {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), &*watched);
+    let service = service_fn(|request| {
+        let response = show(request);
         async move { Ok::<_, Infallible>(response) }
     });
     let connection = http1::Builder::new()
@@ -155,7 +205,9 @@ enum Broken {
     Http(#[from] hyper::Error),
 }
 
-fn respond(method: &Method, path: &str, watched: &impl Watched) -> Response<Full<Bytes>> {
+/// Health and readiness are for everybody who reaches the listener: probes carry no secrets, and learn no more than that
+/// the gateway lives.
+fn respond(method: &Method, path: &str, allowed: Result<(), Denied>, watched: &impl Watched) -> Response<Full<Bytes>> {
     let is_known = matches!(path, "/metrics" | "/healthz" | "/readyz");
     if is_known && !matches!(*method, Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
@@ -163,7 +215,10 @@ fn respond(method: &Method, path: &str, watched: &impl Watched) -> Response<Full
         return refused;
     }
     match path {
-        "/metrics" => text(StatusCode::OK, METRICS, watched.metrics()),
+        "/metrics" => match allowed {
+            Ok(()) => text(StatusCode::OK, METRICS, watched.metrics()),
+            Err(denied) => refuse(denied),
+        },
         "/healthz" => text(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" => match watched.ready() {
             Ok(()) => text(StatusCode::OK, TEXT, "ready\n"),
@@ -171,6 +226,16 @@ fn respond(method: &Method, path: &str, watched: &impl Watched) -> Response<Full
         },
         _ => text(StatusCode::NOT_FOUND, TEXT, "here are /metrics, /healthz and /readyz\n"),
     }
+}
+
+fn refuse(denied: Denied) -> Response<Full<Bytes>> {
+    let why = match denied {
+        Denied::Token => "needs `authorization: Bearer TOKEN`, the token of admin.token\n",
+        Denied::Unset => "shown to this machine only, since admin.token is not set\n",
+    };
+    let mut refused = text(StatusCode::UNAUTHORIZED, TEXT, why);
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refused
 }
 
 fn text(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -247,6 +312,50 @@ mod tests {
         let unready = ask(address, "GET /readyz").await;
         assert!(unready.starts_with("HTTP/1.1 503 ") && unready.ends_with("the store does not answer\n"), "{unready}");
         assert!(ask(address, "GET /healthz").await.starts_with("HTTP/1.1 200 "), "alive, though not ready");
+    }
+
+    fn asked_by(peer: &str, token: Option<&str>, shown: Option<&str>) -> Result<(), Denied> {
+        let guard = Guard { token: token.map(|token| Secret::new(token.as_bytes().to_vec())) };
+        let mut headers = HeaderMap::new();
+        if let Some(shown) = shown {
+            headers.insert(header::AUTHORIZATION, shown.parse().unwrap());
+        }
+        guard.lets_in(peer.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn off_loopback_the_token_is_asked_and_exactly_that_one_is_taken() {
+        let far = "192.0.2.7";
+        assert_eq!(asked_by(far, Some("s3cret"), Some("Bearer s3cret")), Ok(()));
+        assert_eq!(asked_by(far, Some("s3cret"), Some("bearer  s3cret ")), Ok(()));
+        for wrong in ["Bearer s3cre", "Bearer s3cret2", "Bearer ", "Bearer", "s3cret", "Basic s3cret", ""] {
+            assert_eq!(asked_by(far, Some("s3cret"), Some(wrong)), Err(Denied::Token), "{wrong}");
+        }
+        assert_eq!(asked_by(far, Some("s3cret"), None), Err(Denied::Token));
+        assert_eq!(asked_by("2001:db8::1", Some("s3cret"), None), Err(Denied::Token));
+    }
+
+    #[test]
+    fn without_a_token_only_this_machine_is_shown_anything() {
+        for near in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert_eq!(asked_by(near, None, None), Ok(()), "{near}");
+            assert_eq!(asked_by(near, Some("s3cret"), None), Ok(()), "{near}");
+        }
+        for nothing in [None, Some("")] {
+            assert_eq!(asked_by("192.0.2.7", nothing, Some("Bearer ")), Err(Denied::Unset));
+        }
+    }
+
+    #[test]
+    fn probes_need_no_token_and_metrics_do() {
+        let shown = Shown::default();
+        for denied in [Denied::Token, Denied::Unset] {
+            let status = |path| respond(&Method::GET, path, Err(denied), &shown).status();
+            assert_eq!([status("/healthz"), status("/readyz")], [StatusCode::OK, StatusCode::OK]);
+            let refused = respond(&Method::GET, "/metrics", Err(denied), &shown);
+            assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+            assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer");
+        }
     }
 
     #[tokio::test]
