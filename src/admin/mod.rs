@@ -20,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::gate::Gate;
+use crate::observe::Readings;
 use crate::secret::Secret;
 
 /// Connections open at once; more wait in the kernel's queue.
@@ -127,6 +128,12 @@ trait Watched: Send + Sync + 'static {
 
 impl Watched for Gate {
     fn metrics(&self) -> String {
+        let routes = self.routes();
+        self.observe().read(&Readings {
+            bans_active: routes.endpoints().map(|endpoint| endpoint.limits().bans_active()).sum(),
+            is_store_up: self.store().is_up(),
+            expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries().iter().cloned()).collect(),
+        });
         self.observe().render()
     }
 

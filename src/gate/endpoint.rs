@@ -8,9 +8,10 @@ use ipnet::IpNet;
 
 use super::upstream::{self, Upstream};
 use crate::limit::{self, Limits};
-use crate::observe::{EndpointMetrics, Observe};
+use crate::observe::{EndpointMetrics, KeyExpiry, Observe};
 use crate::risk::Policy;
 use crate::store::Terms;
+use crate::wechat::key::VerifyingKey;
 use crate::wechat::{Protocol, pay_v3};
 
 /// How much longer than the upstream's deadline an event stays ours: time to write down how it ended. With the longest
@@ -55,6 +56,19 @@ pub struct Endpoint {
     pub(super) terms: Terms,
     pub(super) upstream: Upstream,
     pub(super) metrics: Arc<EndpointMetrics>,
+    key_expiries: Vec<KeyExpiry>,
+}
+
+impl ProtocolSettings {
+    /// When which certificate ends; bare public keys do not.
+    fn key_expiries(&self, endpoint: &Arc<str>) -> Vec<KeyExpiry> {
+        let Self::PayV3(pay) = self;
+        let expiry = |key: &VerifyingKey| {
+            let not_after = key.not_after()?;
+            Some(KeyExpiry { endpoint: Arc::clone(endpoint), key: Arc::clone(key.id()), not_after })
+        };
+        pay.verifying_keys.iter().filter_map(expiry).collect()
+    }
 }
 
 impl Endpoint {
@@ -66,6 +80,7 @@ impl Endpoint {
             Some(before) if before.limit_settings == settings.limits => Arc::clone(&before.limits),
             _ => Arc::new(Limits::new(&settings.limits)),
         };
+        let key_expiries = settings.protocol.key_expiries(&name);
         let protocol = match settings.protocol {
             ProtocolSettings::PayV3(pay) => Protocol::PayV3(pay_v3::PayV3::new(pay)),
         };
@@ -83,6 +98,7 @@ impl Endpoint {
             terms: Terms { endpoint: name, lease, window: settings.window },
             upstream,
             metrics,
+            key_expiries,
         }
     }
 
@@ -104,6 +120,11 @@ impl Endpoint {
     /// Rate limits and bans.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// Ends of the certificates that verify its callbacks.
+    pub fn key_expiries(&self) -> &[KeyExpiry] {
+        &self.key_expiries
     }
 
     /// Whether this address may call at all (`allow_from`). Never instead of signatures.

@@ -4,15 +4,17 @@
 //! A label value is a word of ours or a name of the configuration, never a stranger's text: nobody outside can make the
 //! number of series grow.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
-use super::Stage;
+use super::{Readings, Stage};
 use crate::reason::{Outcome, Reason};
 
 /// The endpoint label of callbacks that came to no endpoint.
@@ -24,6 +26,12 @@ const REQUEST_BUCKETS: &[f64] =
 /// From a hash map lookup to an upstream that is slow.
 const STAGE_BUCKETS: &[f64] =
     &[0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+
+/// Statuses of HTTP that an upstream may answer, and so many series of it: 100 to 599.
+const STATUSES: usize = 500;
+/// Keys of one endpoint that are counted apart; further ones together, as `other`. Nobody configures so many: it is a
+/// bound, not a feature.
+const MAX_KEYS: usize = 64;
 
 /// A metric as it is documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +68,18 @@ metrics! {
     CONNECTIONS = "gauge" "wxgate_connections" {};
     /// Callbacks stopped by a limit
     RATE_LIMITED = "counter" "wxgate_rate_limited_total" { endpoint, limit };
+    /// Addresses that are banned now, over all endpoints
+    BANS_ACTIVE = "gauge" "wxgate_bans_active" {};
     /// Authentic callbacks by the key that verified them
     VERIFIED = "counter" "wxgate_verified_total" { endpoint, key };
+    /// When the certificate of a key ends
+    KEY_EXPIRES = "gauge" "wxgate_key_expires_timestamp_seconds" { endpoint, key };
+    /// Time of one forward
+    UPSTREAM_SECONDS = "histogram" "wxgate_upstream_seconds" { endpoint };
     /// Forwards by the status that the upstream answered, none if it did not answer
     UPSTREAM_REQUESTS = "counter" "wxgate_upstream_requests_total" { endpoint, status };
+    /// 1 while the store can promise something, else 0
+    STORE_UP = "gauge" "wxgate_store_up" {};
     /// Reloads of the configuration
     CONFIG_RELOADS = "counter" "wxgate_config_reloads_total" { result };
     /// Audit records that were lost
@@ -112,7 +128,13 @@ pub(super) struct Metrics {
     stages: Vec<Histogram>,
     rate_limited: IntCounterVec,
     verified: IntCounterVec,
+    key_expires: IntGaugeVec,
+    /// The series of `key_expires` that there are.
+    expiring: Mutex<Vec<(Arc<str>, Arc<str>)>>,
+    upstream_seconds: HistogramVec,
     upstream_requests: IntCounterVec,
+    bans_active: IntGauge,
+    store_up: IntGauge,
     reloads_taken: IntCounter,
     reloads_rejected: IntCounter,
     pub(super) in_flight: IntGauge,
@@ -145,7 +167,12 @@ impl Metrics {
             stages: Stage::ALL.iter().map(|stage| stage_seconds.with_label_values(&[stage.name()])).collect(),
             rate_limited: counters(RATE_LIMITED),
             verified: counters(VERIFIED),
+            key_expires: registered(&registry, IntGaugeVec::new(KEY_EXPIRES.opts(), KEY_EXPIRES.labels)),
+            expiring: Mutex::default(),
+            upstream_seconds: histograms(UPSTREAM_SECONDS, REQUEST_BUCKETS),
             upstream_requests: counters(UPSTREAM_REQUESTS),
+            bans_active: gauge(BANS_ACTIVE),
+            store_up: gauge(STORE_UP),
             reloads_taken: reloads.with_label_values(&["taken"]),
             reloads_rejected: reloads.with_label_values(&["rejected"]),
             in_flight: gauge(IN_FLIGHT),
@@ -170,7 +197,11 @@ impl Metrics {
                 .collect(),
             limited: LimitHit::ALL.map(|limit| self.rate_limited.with_label_values(&[&**name, limit.label()])),
             verified: self.verified.clone(),
+            verified_by: ArcSwap::default(),
+            upstream_seconds: self.upstream_seconds.with_label_values(&[&**name]),
             upstream_requests: self.upstream_requests.clone(),
+            upstream_statuses: (0..STATUSES).map(|_| OnceLock::new()).collect(),
+            upstream_none: self.upstream_requests.with_label_values(&[&**name, "none"]),
         }
     }
 
@@ -181,6 +212,23 @@ impl Metrics {
     pub(super) fn stage(&self, stage: Stage, seconds: f64) {
         if let Some(histogram) = self.stages.get(stage as usize) {
             histogram.observe(seconds);
+        }
+    }
+
+    /// Takes over what is read and not counted. A certificate that is no longer configured is no longer told, so that it
+    /// alerts nobody.
+    pub(super) fn read(&self, readings: &Readings) {
+        self.bans_active.set(i64::try_from(readings.bans_active).unwrap_or(i64::MAX));
+        self.store_up.set(i64::from(readings.is_store_up));
+        let mut expiring = self.expiring.lock();
+        let before = std::mem::take(&mut *expiring);
+        for expiry in &readings.expiries {
+            self.key_expires.with_label_values(&[&*expiry.endpoint, &*expiry.key]).set(expiry.not_after.secs());
+            expiring.push((Arc::clone(&expiry.endpoint), Arc::clone(&expiry.key)));
+        }
+        for (endpoint, key) in before.iter().filter(|series| !expiring.contains(series)) {
+            // It fails only if there is no such series, which is what is wanted.
+            let _ = self.key_expires.remove_label_values(&[&**endpoint, &**key]);
         }
     }
 
@@ -202,7 +250,13 @@ pub struct EndpointMetrics {
     seconds: Vec<Histogram>,
     limited: [IntCounter; 3],
     verified: IntCounterVec,
+    /// The children of `verified` by key. A handful: looked through, not hashed.
+    verified_by: ArcSwap<Vec<(Arc<str>, IntCounter)>>,
+    upstream_seconds: Histogram,
     upstream_requests: IntCounterVec,
+    /// The children of `upstream_requests` from status 100 on, made when the status is first seen.
+    upstream_statuses: Box<[OnceLock<IntCounter>]>,
+    upstream_none: IntCounter,
 }
 
 impl EndpointMetrics {
@@ -230,18 +284,38 @@ impl EndpointMetrics {
     }
 
     /// `key` is a configured key's id: only those verify anything.
-    pub(super) fn verified(&self, key: &str) {
-        self.verified.with_label_values(&[&*self.name, key]).inc();
+    pub(super) fn verified(&self, key: &Arc<str>) {
+        let known = self.verified_by.load();
+        match known.iter().find(|(id, _)| Arc::ptr_eq(id, key) || id == key) {
+            Some((_, counter)) => counter.inc(),
+            None if known.len() < MAX_KEYS => self.first_verified(key).inc(),
+            None => self.verified.with_label_values(&[&*self.name, "other"]).inc(),
+        }
+    }
+
+    fn first_verified(&self, key: &Arc<str>) -> IntCounter {
+        let counter = self.verified.with_label_values(&[&*self.name, &**key]);
+        self.verified_by.rcu(|known| {
+            let mut more = Vec::clone(known);
+            more.push((Arc::clone(key), counter.clone()));
+            more
+        });
+        counter
     }
 
     /// A status outside 100 to 599 shares one series, so that there are never more than 502.
     pub(super) fn upstream(&self, status: Option<u16>) {
-        let label = match status {
-            None => "none".to_owned(),
-            Some(status @ 100..=599) => status.to_string(),
-            Some(_) => "other".to_owned(),
-        };
-        self.upstream_requests.with_label_values(&[&*self.name, label.as_str()]).inc();
+        let Some(status) = status else { return self.upstream_none.inc() };
+        let labelled = |label: &str| self.upstream_requests.with_label_values(&[&*self.name, label]);
+        let known = usize::from(status).checked_sub(100).and_then(|at| self.upstream_statuses.get(at));
+        match known {
+            Some(counter) => counter.get_or_init(|| labelled(&status.to_string())).inc(),
+            None => labelled("other").inc(),
+        }
+    }
+
+    pub(super) fn forwarded_within(&self, seconds: f64) {
+        self.upstream_seconds.observe(seconds);
     }
 }
 
@@ -262,13 +336,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::clock::UnixTime;
+    use crate::observe::KeyExpiry;
+
+    fn expiry(endpoint: &str, key: &str, secs: i64) -> KeyExpiry {
+        KeyExpiry { endpoint: Arc::from(endpoint), key: Arc::from(key), not_after: UnixTime::from_secs(secs) }
+    }
 
     #[test]
     fn every_listed_metric_is_rendered_with_its_kind_and_no_other_is() {
         let metrics = Metrics::new();
         let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
-        endpoint.verified("PUB_KEY_ID_1");
+        endpoint.verified(&Arc::from("PUB_KEY_ID_1"));
         endpoint.upstream(Some(200));
+        metrics.read(&Readings { expiries: vec![expiry("shop", "KEY", 1)], ..Readings::default() });
         let text = metrics.render();
         let rendered: BTreeSet<String> = text
             .lines()
@@ -319,5 +400,41 @@ mod tests {
         let text = metrics.render();
         let series = text.lines().filter(|line| line.starts_with("wxgate_upstream_requests_total{")).count();
         assert_eq!(series, 502);
+    }
+    #[test]
+    fn keys_without_end_share_a_series_and_known_ones_keep_theirs() {
+        let metrics = Metrics::new();
+        let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
+        for number in 0..200 {
+            endpoint.verified(&Arc::from(format!("KEY-{number}")));
+        }
+        // The same id in another place, as after a reload.
+        endpoint.verified(&Arc::from("KEY-0"));
+        let text = metrics.render();
+        assert_eq!(text.lines().filter(|line| line.starts_with("wxgate_verified_total{")).count(), MAX_KEYS + 1);
+        for line in [r#"key="KEY-0"} 2"#, r#"key="KEY-63"} 1"#, r#"key="other"} 136"#] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn readings_are_told_as_they_are_and_a_removed_certificate_is_forgotten() {
+        let metrics = Metrics::new();
+        let both = vec![expiry("shop", "OLD", 1_700_000_000), expiry("shop", "NEW", 1_900_000_000)];
+        metrics.read(&Readings { bans_active: 3, is_store_up: true, expiries: both });
+        let text = metrics.render();
+        for line in [
+            r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="OLD"} 1700000000"#,
+            r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="NEW"} 1900000000"#,
+            "wxgate_bans_active 3",
+            "wxgate_store_up 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+        let new = vec![expiry("shop", "NEW", 1_900_000_000)];
+        metrics.read(&Readings { bans_active: 0, is_store_up: false, expiries: new });
+        let text = metrics.render();
+        assert!(!text.contains(r#"key="OLD""#) && text.contains(r#"key="NEW""#), "{text}");
+        assert!(text.contains("wxgate_bans_active 0") && text.contains("wxgate_store_up 0"), "{text}");
     }
 }

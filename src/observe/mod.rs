@@ -16,6 +16,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use prometheus::IntGauge;
 
+use crate::clock::UnixTime;
 use crate::reason::Reason;
 use audit::Audit;
 pub use metrics::EndpointMetrics;
@@ -99,6 +100,28 @@ pub enum AuditTarget {
     Off,
 }
 
+/// What is not counted but read, when the metrics are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Readings {
+    /// Addresses banned, over all endpoints.
+    pub bans_active: usize,
+    /// Whether the store can promise something.
+    pub is_store_up: bool,
+    /// Ends of the certificates that are configured.
+    pub expiries: Vec<KeyExpiry>,
+}
+
+/// When the certificate of a key ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyExpiry {
+    /// The endpoint's name.
+    pub endpoint: Arc<str>,
+    /// The key's id.
+    pub key: Arc<str>,
+    /// The end.
+    pub not_after: UnixTime,
+}
+
 /// Everything that observes. Cloning shares it.
 #[derive(Clone)]
 pub struct Observe(Arc<Shared>);
@@ -155,6 +178,11 @@ impl Observe {
     /// A callback ends: counted, timed and audited, once.
     pub fn finish(&self, mut record: Record, reason: Reason, status: u16) {
         record.end(reason, status);
+    }
+
+    /// Takes over what is read and not counted, before [`Observe::render`].
+    pub fn read(&self, readings: &Readings) {
+        self.0.metrics.read(readings);
     }
 
     /// The metrics in Prometheus' text format, version 0.0.4.

@@ -94,6 +94,10 @@ impl Stages {
         }
     }
 
+    fn of(&self, stage: Stage) -> Option<Duration> {
+        self.0.get(stage as usize).copied().flatten()
+    }
+
     fn passed(&self) -> impl Iterator<Item = (Stage, Duration)> {
         Stage::ALL.iter().copied().zip(self.0).filter_map(|(stage, took)| Some((stage, took?)))
     }
@@ -199,6 +203,9 @@ impl Record {
         }
         let endpoint = self.endpoint.as_ref().unwrap_or_else(|| self.observe.no_endpoint());
         endpoint.ended(reason, took.as_secs_f64());
+        if let Some(took) = self.stages.of(Stage::Forward) {
+            endpoint.forwarded_within(took.as_secs_f64());
+        }
         if let Some(limit) = LimitHit::of(reason, self.last) {
             endpoint.limited(limit);
         }

@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
 
 use super::*;
-use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::wechat::Authentic;
 
