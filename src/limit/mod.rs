@@ -5,7 +5,7 @@
 //! ask; **`total`** bounds what the endpoint delivers, and is counted after verification, so that forged traffic cannot
 //! use up what authentic traffic needs. A ban begins when an address overspends **`failures_per_ip`**.
 //!
-//! The arithmetic is GCRA, by the `governor` crate; what is ours is where its state lives: in a [`Bounded`] map, so that
+//! The arithmetic is GCRA, by the `governor` crate; what is ours is where its state lives: in a `Bounded` map, so that
 //! no number of addresses makes the gateway grow.
 
 mod bounded;

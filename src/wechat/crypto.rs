@@ -69,10 +69,10 @@ fn modulus_bits(der: &[u8]) -> Option<usize> {
         modulus.len().checked_mul(8)?.checked_sub(unused)
     };
     match SubjectPublicKeyInfo::from_der(der) {
-        Ok((_, info)) => match info.parsed().ok()? {
-            PublicKey::RSA(key) => bits(key.modulus),
-            _ => None,
-        },
+        Ok((_, info)) => {
+            let PublicKey::RSA(key) = info.parsed().ok()? else { return None };
+            bits(key.modulus)
+        }
         Err(_) => bits(RSAPublicKey::from_der(der).ok()?.1.modulus),
     }
 }
@@ -169,7 +169,8 @@ mod tests {
     /// PKCS#1 `RSAPublicKey` with exponent 65537 and a modulus of that many bits. Nobody factors it, so any odd number does.
     fn rsa_of(bits: usize) -> Vec<u8> {
         let mut modulus = vec![0xff_u8; bits.div_ceil(8)];
-        modulus[0] = 0xff >> (8 - (bits - 1) % 8 - 1);
+        let unused = modulus.len().saturating_mul(8).saturating_sub(bits);
+        modulus[0] = 0xff_u8.unbounded_shr(u32::try_from(unused).unwrap());
         if modulus[0] & 0x80 != 0 {
             modulus.insert(0, 0);
         }

@@ -333,7 +333,11 @@ mod tests {
                 serde_json::Value::Number(number) if number.is_i64() => {
                     seen.push((place.unwrap_or("-").to_owned(), number.to_string()));
                 }
-                serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, None, depth + 1, seen)),
+                serde_json::Value::Array(items) => {
+                    for item in items {
+                        walk(item, None, depth.saturating_add(1), seen);
+                    }
+                }
                 serde_json::Value::Object(members) => {
                     for (name, member) in members {
                         let place = match (depth, place) {
@@ -341,7 +345,7 @@ mod tests {
                             (1, Some(parent)) => Some(format!("{parent}.{name}")),
                             _ => None,
                         };
-                        walk(member, place.as_deref(), depth + 1, seen);
+                        walk(member, place.as_deref(), depth.saturating_add(1), seen);
                     }
                 }
                 serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}

@@ -128,7 +128,11 @@ async fn a_forger_is_banned_and_genuine_traffic_of_others_is_not() {
     for _ in 0..8 {
         statuses.push(gateway.send(&forged()).await.status);
     }
-    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 6, "the one over the budget bans: {statuses:?}");
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 401).count(),
+        6,
+        "the one over the budget bans: {statuses:?}"
+    );
     let last = gateway.send(&forged()).await;
     assert_eq!(last.status, 429);
     assert!(last.head.contains("retry-after: "), "{}", last.head);

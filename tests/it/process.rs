@@ -105,7 +105,9 @@ async fn i4_a_crash_in_the_middle_of_a_forward_loses_no_event() {
     loop {
         match send(process.address, &site.sign(&event)).await.status {
             200 => break,
-            503 | 504 => assert!(begun.elapsed() < Duration::from_secs(15), "the lease outlives WeChat's first retry gap"),
+            503 | 504 => {
+                assert!(begun.elapsed() < Duration::from_secs(15), "the lease outlives WeChat's first retry gap");
+            }
             other => panic!("{other}"),
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

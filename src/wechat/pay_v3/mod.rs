@@ -1,4 +1,4 @@
-//! WeChat Pay APIv3 notifications (protocol 1). [`screen`] judges the head, this file verifies and opens, [`resource`]
+//! WeChat Pay APIv3 notifications (protocol 1). `screen` judges the head, this file verifies and opens, `resource`
 //! reads what was inside.
 
 mod resource;
