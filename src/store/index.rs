@@ -171,20 +171,21 @@ impl Index {
         journal(record);
     }
 
-    /// Takes over a record of a journal or a snapshot.
-    pub(super) fn apply(&self, record: Record) {
-        let (Record::Nonce { key, .. }
-        | Record::Known { key, .. }
-        | Record::InFlight { key, .. }
-        | Record::Done { key, .. }
-        | Record::Released { key, .. }) = record;
-        self.shard(key).lock().apply(record);
+    /// Takes over the records of a journal or a snapshot, and leaves none.
+    pub(super) fn apply(&mut self, runs: &mut Runs) {
+        for (shard, run) in self.shards.iter_mut().zip(&mut runs.by_shard) {
+            let shard = shard.get_mut();
+            for record in run.drain(..) {
+                shard.apply(record);
+            }
+        }
+        runs.len = 0;
     }
 
-    /// Makes room for what a snapshot is about to bring, so that no table grows while it is read.
-    pub(super) fn reserve(&self, nonces: usize, events: usize) {
-        for shard in &self.shards {
-            let mut shard = shard.lock();
+    /// Makes room for what a file is about to bring, so that no table grows while it is read.
+    pub(super) fn reserve(&mut self, nonces: usize, events: usize) {
+        for shard in &mut self.shards {
+            let shard = shard.get_mut();
             shard.nonces.rows.reserve(nonces.min(self.most_rows) / SHARDS);
             shard.events.rows.reserve(events.min(self.most_rows) / SHARDS);
         }
@@ -218,9 +219,7 @@ impl Index {
     }
 
     fn shard(&self, key: Key) -> &Mutex<Shard> {
-        // Other bytes than those that the tables hash by.
-        let at = usize::from(u16::from_le_bytes([key.0[14], key.0[15]])) % SHARDS;
-        self.shards.get(at).expect("a remainder is below the number of shards")
+        self.shards.get(key.shard()).expect("a remainder is below the number of shards")
     }
 
     fn room<V: Expires>(&self, table: &mut Table<V>, now: UnixTime) -> Result<(), StoreError> {
@@ -233,6 +232,36 @@ impl Index {
             return Ok(());
         }
         Err(StoreError::Full { most: self.most_rows })
+    }
+}
+
+/// Records in the order in which they were read, sorted by shard, so that a table is walked while it is in the processor's cache.
+pub(super) struct Runs {
+    by_shard: Box<[Vec<Record>]>,
+    len: usize,
+}
+
+impl Runs {
+    /// How many records to collect: 15 MB of them.
+    const MANY: usize = 1 << 18;
+
+    pub(super) fn new() -> Self {
+        Self { by_shard: (0..SHARDS).map(|_| Vec::new()).collect(), len: 0 }
+    }
+
+    pub(super) fn push(&mut self, record: Record) {
+        let (Record::Nonce { key, .. }
+        | Record::Known { key, .. }
+        | Record::InFlight { key, .. }
+        | Record::Done { key, .. }
+        | Record::Released { key, .. }) = record;
+        self.by_shard.get_mut(key.shard()).expect("a remainder is below the number of shards").push(record);
+        self.len = self.len.saturating_add(1);
+    }
+
+    /// Whether it is time to [`Index::apply`] them.
+    pub(super) fn are_many(&self) -> bool {
+        self.len >= Self::MANY
     }
 }
 
@@ -353,6 +382,11 @@ impl Key {
         }
         Self(key)
     }
+
+    /// By other bytes than those that the tables hash by.
+    fn shard(self) -> usize {
+        usize::from(u16::from_le_bytes([self.0[14], self.0[15]])) % SHARDS
+    }
 }
 
 /// The keys are digests already: their first 8 bytes are the hash.
@@ -448,10 +482,10 @@ mod tests {
                 index.settle(&settlement, |record| journal.push(record));
             }
         }
-        let again = Index::new();
-        for record in journal.iter().chain(&journal) {
-            again.apply(*record);
-        }
+        let mut again = Index::new();
+        let mut runs = Runs::new();
+        journal.iter().chain(&journal).for_each(|record| runs.push(*record));
+        again.apply(&mut runs);
         assert_eq!(all(&again, now), all(&index, now));
     }
 

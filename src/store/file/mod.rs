@@ -79,7 +79,7 @@ struct Bounds {
     queue: usize,
     /// Longest wait for a sync: shorter than what a lease leaves for writing down its end (5 s).
     sync_within: Duration,
-    /// Journals are put together when they hold this many bytes, and twice the size of the last snapshot.
+    /// Journals are put together when they hold this many bytes, and as much as the last snapshot.
     compact_least: u64,
 }
 
@@ -127,7 +127,7 @@ impl FileEngine {
             held,
             closed_size: recovered.journal_size,
             closed: recovered.journals,
-            compact_at: bounds.compact_least.saturating_add(recovered.snapshot_size.saturating_mul(2)),
+            compact_at: bounds.compact_least.saturating_add(recovered.snapshot_size),
             compact_least: bounds.compact_least,
             compaction: None,
             lock,

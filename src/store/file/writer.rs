@@ -283,7 +283,7 @@ impl Writer {
             Ok(Ok(size)) => {
                 self.closed = 0;
                 self.closed_size = 0;
-                self.compact_at = self.compact_least.saturating_add(size.saturating_mul(2));
+                self.compact_at = self.compact_least.saturating_add(size);
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the store's journals could not be put together; they are kept");

@@ -30,7 +30,7 @@ async fn the_directory_stays_small_and_everything_is_known() {
     store.close().await;
     let names: Vec<String> = contents(dir.path()).into_iter().map(|(name, _)| name).collect();
     assert!(names.iter().any(|name| name.starts_with("snapshot-")), "{names:?}");
-    // 6400 events are 6400 × (35 + 31) bytes in a snapshot, and at most twice that and a bit in journals.
+    // 6400 events are 6400 × (35 + 31) bytes in a snapshot, and at most that and a bit in journals.
     assert!(size_of_dir(dir.path()) < 6400 * 66 * 4 + 200_000, "{} bytes", size_of_dir(dir.path()));
     for dir in [dir.path(), copied_while_it_runs.path()] {
         let recovered = recovery::recover(dir).unwrap();
