@@ -117,7 +117,7 @@ pub enum StoreError {
         cause: Arc<str>,
     },
     /// As many events as may be are remembered.
-    #[error("the store is full ({most} events): shorten store.retention or use a redis: store")]
+    #[error("the store is full ({most} events): shorten store.retention")]
     Full {
         /// The bound.
         most: usize,
@@ -151,7 +151,7 @@ pub enum OpenError {
         cause: io::Error,
     },
     /// Another process has the directory.
-    #[error("{} is in use by another process: a file: store serves one gateway, several need a redis: store", path.display())]
+    #[error("{} is in use by another process: a file: store serves one gateway", path.display())]
     InUse {
         /// The directory.
         path: PathBuf,

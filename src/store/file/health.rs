@@ -42,3 +42,29 @@ impl Health {
 fn is_final(trouble: Option<&StoreError>) -> bool {
     matches!(trouble, Some(StoreError::Failed { .. } | StoreError::Closed))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_pass_stays_whatever_comes_after() {
+        let health = Health::default();
+        assert!(health.set(StoreError::DiskFull));
+        assert!(!health.set(StoreError::DiskFull), "no news");
+        assert!(health.set(StoreError::Failed { cause: Arc::from("broken") }));
+        health.set(StoreError::Stalled { within: Duration::from_secs(1) });
+        health.recovered();
+        assert!(matches!(health.check(), Err(StoreError::Failed { .. })));
+    }
+
+    #[test]
+    fn what_can_pass_passes() {
+        let health = Health::default();
+        health.set(StoreError::DiskFull);
+        health.recovered();
+        assert!(health.check().is_ok());
+    }
+}
