@@ -156,6 +156,7 @@ struct Serving {
 
 impl Serving {
     fn run(self) {
+        crate::gate::upstream::warm_up();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

@@ -119,6 +119,12 @@ fn rfc3339(time: UnixTime) -> String {
     jiff::Timestamp::from_millisecond(time.millis()).map_or_else(|_| String::new(), |stamp| stamp.to_string())
 }
 
+/// Makes the thread's random generator gather its entropy now. It takes some 90 ms at the first number, which the first
+/// callback of every thread would wait for.
+pub(super) fn warm_up() {
+    drop(traceparent());
+}
+
 /// A new trace (W3C Trace Context): one that came from outside is a stranger's and is not continued.
 fn traceparent() -> String {
     let mut id = [0_u8; 24];

@@ -145,6 +145,11 @@ pub struct Attempt<'a> {
     pub now: UnixTime,
 }
 
+/// Does on the calling thread what the first forward would otherwise wait for.
+pub fn warm_up() {
+    headers::warm_up();
+}
+
 impl Upstream {
     /// The upstream of the endpoint of this name.
     pub fn new(endpoint: &Arc<str>, settings: &Settings) -> Self {
