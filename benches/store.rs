@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, clippy::arithmetic_side_effects, reason = "a bench is no interface, and may panic")]
 
+use std::fs;
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -85,25 +86,37 @@ fn claim_and_commit(criterion: &mut Criterion) {
     }
 }
 
-fn remember(dir: &Path, events: u64) {
+/// What a process that is killed leaves: files as they are while the engine runs.
+fn crashed(events: u64) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
     runtime().block_on(async {
-        let engine = open(&EngineSettings::File(dir.to_owned()));
+        let engine = open(&EngineSettings::File(dir.path().to_owned()));
         forward_many(&engine, 0, events, 256).await;
-        // Not closed: what is opened is what a crash leaves.
-        drop(engine);
-        tokio::time::sleep(Duration::from_secs(1)).await; // for the writer to let go of the directory
-    });
+        tokio::time::sleep(Duration::from_secs(2)).await; // for a compaction to end: copies are taken file by file
+        copy_of(dir.path())
+    })
+}
+
+fn copy_of(dir: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a temporary directory");
+    for entry in fs::read_dir(dir).expect("the store's directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            fs::copy(&path, copy.path().join(path.file_name().expect("a file"))).expect("a copy");
+        }
+    }
+    copy
 }
 
 fn open_after_a_crash(criterion: &mut Criterion) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    remember(dir.path(), REMEMBERED);
+    let crashed = crashed(REMEMBERED);
     let mut group = criterion.benchmark_group("store/open");
     group.throughput(Throughput::Elements(REMEMBERED)).sample_size(10).measurement_time(Duration::from_secs(10));
     group.bench_function(BenchmarkId::new("file", REMEMBERED), |bencher| {
         bencher.iter_custom(|count| {
             let mut spent = Duration::ZERO;
             for _ in 0..count {
+                let dir = copy_of(crashed.path());
                 let start = Instant::now();
                 let engine = open(&EngineSettings::File(dir.path().to_owned()));
                 spent += start.elapsed();
