@@ -47,6 +47,12 @@ pub(super) fn run(args: &Args) -> ExitCode {
 async fn serve(args: &Args, config: Config, mut watch: Watch) -> Exit {
     // What a running gateway cannot change is compared with what it was started with.
     let started_with = config.fixed();
+    // Before anything is served: a signal that nobody listens to yet ends the process.
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
+        talk("wxgate: signals cannot be listened to");
+        return Exit::Failed;
+    };
     let app = match App::start(config, Clock::System).await {
         Ok(app) => app,
         Err(error) => {
@@ -60,11 +66,6 @@ async fn serve(args: &Args, config: Config, mut watch: Watch) -> Exit {
     if let Some(address) = app.admin_address() {
         tracing::info!(%address, "admin");
     }
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
-        talk("wxgate: signals cannot be listened to");
-        return Exit::Failed;
-    };
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
