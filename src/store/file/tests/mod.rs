@@ -188,23 +188,36 @@ impl Medium for TestMedium {
     }
 }
 
+/// The directory as a crash would leave it: files that a compaction makes or removes meanwhile would make a mixture of two
+/// moments, so it is copied until none did.
 pub(super) fn copy_of(dir: &Path) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    copy_into(dir, copy.path());
-    copy
-}
-
-fn copy_into(dir: &Path, copy: &Path) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        let to = copy.join(entry.file_name());
-        if entry.path().is_dir() {
-            fs::create_dir_all(&to).unwrap();
-            copy_into(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
+    loop {
+        let copy = tempfile::tempdir().unwrap();
+        let before = names_in(dir);
+        match copy_into(dir, copy.path()) {
+            Ok(()) if names_in(dir) == before => return copy,
+            Ok(()) => {}
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}"),
         }
     }
+}
+
+fn names_in(dir: &Path) -> std::collections::BTreeSet<std::ffi::OsString> {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
+fn copy_into(dir: &Path, copy: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let to = copy.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir_all(&to)?;
+            copy_into(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Everything in the directory by name, to compare.
