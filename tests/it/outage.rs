@@ -59,7 +59,7 @@ async fn i2_an_app_that_fails_now_and_then_still_gets_each_paid_order_once() {
     let client = Client::new(wechat.addr(), gateway.site.keys.merchant.clone());
     for number in 0..12 {
         let code_url = client.native_order(&format!("ORDER-{number}"), "tea", 100 + number).await.unwrap();
-        wechat.pay(&code_url).await.unwrap();
+        wechat.pay(&code_url).unwrap();
     }
     assert!(wechat.wait_idle(Duration::from_secs(20)).await);
     let mut orders: Vec<_> =

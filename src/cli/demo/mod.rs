@@ -153,7 +153,7 @@ async fn pay_orders(stage: &Stage, orders: u32) -> Result<Payments, DemoError> {
         let by =
             if index.checked_rem(BY_PUBLIC_KEY_EVERY) == Some(0) { SignedBy::PublicKey } else { SignedBy::Certificate };
         stage.wechat.sign_with(by);
-        stage.wechat.pay(&code_url).await?;
+        stage.wechat.pay(&code_url)?;
         paid.push(out_trade_no);
     }
     let mut waited = Duration::ZERO;

@@ -127,16 +127,10 @@ pub(super) fn warm_up() {
 
 /// A new trace (W3C Trace Context): one that came from outside is a stranger's and is not continued.
 fn traceparent() -> String {
-    let mut id = [0_u8; 24];
+    let (mut trace, mut span) = ([0; 16], [0; 8]);
     // Without randomness the ids are zero, which the standard reads as "no trace": nothing worse.
-    let _ = rand::fill(&mut id);
-    let (trace, span) = id.split_at(16);
-    format!("00-{}-{}-01", hex(trace), hex(span))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0x0f)]).collect()
+    let _ = (rand::fill(&mut trace), rand::fill(&mut span));
+    format!("00-{:032x}-{:016x}-01", u128::from_be_bytes(trace), u64::from_be_bytes(span))
 }
 
 /// Signs what goes out (Standard Webhooks, `v1`: HMAC-SHA256), so that the app knows that it comes from its gateway.

@@ -98,10 +98,9 @@ impl Wechat {
         *lock(&self.state.signed_by) = by;
     }
 
-    /// A user scans `code_url` and pays. The result is WeChat's `transaction_id`; the notification is on its way.
-    // Async although nothing is waited for: it spawns the delivery, which takes a runtime.
-    #[allow(clippy::unused_async)]
-    pub async fn pay(&self, code_url: &str) -> Result<String, ApiError> {
+    /// A user scans `code_url` and pays. The result is WeChat's `transaction_id`; the notification is on its way. Must be
+    /// called on a runtime.
+    pub fn pay(&self, code_url: &str) -> Result<String, ApiError> {
         self.state.pay(code_url)
     }
 

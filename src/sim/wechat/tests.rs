@@ -53,8 +53,8 @@ async fn an_order_is_made_paid_told_and_found() {
     assert_eq!(code(&client.native_order("ORDER-1", "tea", 101).await.unwrap_err()), "OUT_TRADE_NO_USED");
     assert_eq!(client.query("ORDER-1").await.unwrap()["trade_state"], "NOTPAY");
 
-    let transaction_id = wechat.pay(&code_url).await.unwrap();
-    assert_eq!(wechat.pay(&code_url).await.unwrap_err().code, "ORDERPAID");
+    let transaction_id = wechat.pay(&code_url).unwrap();
+    assert_eq!(wechat.pay(&code_url).unwrap_err().code, "ORDERPAID");
     assert!(wechat.wait_idle(Duration::from_secs(5)).await);
     assert_eq!(got.load(Ordering::SeqCst), 1);
     let deliveries = wechat.deliveries();
@@ -95,7 +95,7 @@ async fn it_tries_again_until_success_which_is_200_or_204_alone() {
     let (url, got) = app(&[500, 201, 302, 200]).await;
     let (wechat, client) = wechat(&url, 3000.0).await;
     let code_url = client.native_order("ORDER-1", "tea", 100).await.unwrap();
-    wechat.pay(&code_url).await.unwrap();
+    wechat.pay(&code_url).unwrap();
     assert!(wechat.wait_idle(Duration::from_secs(10)).await);
     assert_eq!(got.load(Ordering::SeqCst), 4);
     let statuses: Vec<_> = wechat.deliveries()[0].attempts.iter().map(|attempt| attempt.status).collect();
@@ -107,7 +107,7 @@ async fn after_fifteen_retries_it_gives_up() {
     let (url, got) = app(&[500]).await;
     let (wechat, client) = wechat(&url, 1e6).await;
     let code_url = client.native_order("ORDER-1", "tea", 100).await.unwrap();
-    wechat.pay(&code_url).await.unwrap();
+    wechat.pay(&code_url).unwrap();
     assert!(wechat.wait_idle(Duration::from_secs(20)).await);
     assert_eq!(got.load(Ordering::SeqCst), 16);
     assert!(wechat.deliveries()[0].given_up && !wechat.deliveries()[0].done);
