@@ -3,6 +3,8 @@
 //! There are no rule sets yet: a policy clears every authentic, new event with score 0. What matters already is the
 //! type: only a policy makes a [`Cleared`], and only a [`Cleared`] can be forwarded.
 
+pub mod ask;
+
 /// What a policy let through. Its field is private: nothing outside this module can clear an event.
 ///
 /// ```compile_fail,E0423
