@@ -14,7 +14,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config;
 use crate::gate::endpoint::ProtocolSettings;
 use crate::reason::Reason;
-use crate::wechat::{Answer, Protocol, Received, Refusal, pay_v3};
+use crate::wechat::{Answer, Protocol, Received, Refused, pay_v3};
 
 /// Judge captured requests offline, as the gateway would.
 #[derive(clap::Args)]
@@ -70,7 +70,7 @@ struct Judgement<'a> {
 #[derive(Serialize)]
 struct Reply {
     status: u16,
-    body: &'static str,
+    body: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -137,20 +137,19 @@ fn protocol_of(args: &Args) -> Result<Protocol, String> {
 fn judge<'a>(protocol: &Protocol, file: &'a Path, captured: Captured, now: UnixTime) -> Judgement<'a> {
     let Captured { method, path, query, headers, body } = captured;
     let received = Received { method: &method, path: &path, query: &query, headers: &headers };
-    let refused = |refusal: &dyn Refusal| (refusal.reason(), refusal.to_string());
     let end = protocol
         .screen(received, now)
-        .map_err(|refusal| refused(&refusal))
-        .and_then(|screened| protocol.verify(screened, body).map_err(|refusal| refused(&refusal)))
-        .and_then(|verified| protocol.open(verified).map_err(|refusal| refused(&refusal)));
+        .and_then(|screened| protocol.verify(screened, body))
+        .and_then(|verified| protocol.open(verified));
     let (verdict, reason, detail, event, answer) = match end {
         Ok(authentic) => {
             let event = serde_json::from_slice(&authentic.event().body).ok();
             ("accept", "ok", None, event, protocol.answer(Reason::Forwarded))
         }
-        Err((reason, detail)) => ("reject", reason.code(), Some(detail), None, protocol.answer(reason)),
+        Err(Refused { reason, detail }) => ("reject", reason.code(), Some(detail), None, protocol.answer(reason)),
     };
     let Answer { status, body, .. } = answer;
+    let body = String::from_utf8_lossy(&body).into_owned();
     Judgement { file, verdict, reason, detail, event, reply: Reply { status, body } }
 }
 
