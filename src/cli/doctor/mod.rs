@@ -1,6 +1,8 @@
 //! `wxgate doctor`: why a request does not pass. "The signature does not verify and nothing says why" is the complaint
 //! that every library of the field hears most.
 
+mod url;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,8 +23,15 @@ pub(super) struct Args {
     #[arg(long)]
     json: bool,
     /// Captured requests, as `wxgate verify` takes them; `-` for standard input
-    #[arg(required_unless_present = "causes")]
+    #[arg(required_unless_present_any = ["causes", "url"])]
     files: Vec<PathBuf>,
+    /// Looks at a running endpoint from outside, such as http://127.0.0.1:8080/notify/shop-pay: does it refuse what is
+    /// forged, does every byte arrive? Sends no event
+    #[arg(long, value_name = "URL", conflicts_with = "files")]
+    url: Option<String>,
+    /// Folder of test keys for `--url`, as `wxgate init` writes it; the bundled ones, if left out
+    #[arg(long, value_name = "DIR", requires = "url")]
+    keys: Option<PathBuf>,
     /// Names every cause that can be told, with its remedy
     #[arg(long)]
     causes: bool,
@@ -52,6 +61,9 @@ fn diagnose(args: &Args) -> Result<Exit, String> {
             result(format_args!("{:<20} {}", cause.code(), cause.remedy()));
         }
         return Ok(Exit::Good);
+    }
+    if let Some(url) = &args.url {
+        return url::run(args, url);
     }
     let protocol = args.against.protocol()?;
     let now = args.against.now()?;
