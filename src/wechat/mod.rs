@@ -6,6 +6,8 @@
 
 pub mod answer;
 mod crypto;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 pub mod key;
 pub mod pay_v3;
