@@ -76,6 +76,8 @@ reasons! {
     BadSignature = "bad-signature" => Refused, 401;
     /// The body or its plaintext is not the strict JSON that the protocol asks for.
     BadJson = "bad-json" => Refused, 400;
+    /// The body or what was encrypted in it is not the strict XML that the protocol asks for.
+    BadXml = "bad-xml" => Refused, 400;
     /// A member that the protocol asks for is absent.
     MissingField = "missing-field" => Refused, 400;
     /// The resource is encrypted by an algorithm other than AEAD_AES_256_GCM.
@@ -143,6 +145,7 @@ impl Reason {
             | Self::SigntestProbe
             | Self::UnknownSerial
             | Self::BadJson
+            | Self::BadXml
             | Self::MissingField
             | Self::UnsupportedAlgorithm
             | Self::BadCiphertext

@@ -10,6 +10,8 @@ mod json;
 pub mod key;
 pub mod pay_v3;
 mod protocol;
+#[allow(dead_code, unreachable_pub)] // read by the protocols that speak XML
+mod xml;
 
 use std::sync::Arc;
 
