@@ -60,6 +60,10 @@ reasons! {
     MissingHeader = "missing-header" => Refused, 400;
     /// A header that must come once came more often, even if equal.
     DuplicateHeader = "duplicate-header" => Refused, 400;
+    /// A query parameter that the signature needs is absent or empty.
+    MissingParam = "missing-param" => Refused, 400;
+    /// A query parameter that must come once came more often, even if equal.
+    DuplicateParam = "duplicate-param" => Refused, 400;
     /// A value is not encoded as it must be: base64, characters, lengths, or a compressed body.
     BadEncoding = "bad-encoding" => Refused, 400;
     /// The timestamp is not a plain decimal number of seconds.
@@ -70,12 +74,16 @@ reasons! {
     UnsupportedSignatureType = "unsupported-signature-type" => Refused, 401;
     /// WeChat tests that forged signatures are refused: refused as it must be, never a ban or an alert.
     SigntestProbe = "signtest-probe" => Refused, 401;
+    /// Message push in plain text where the endpoint wants it encrypted, or the other way round.
+    ModeMismatch = "mode-mismatch" => Refused, 401;
     /// No configured key has this serial or id.
     UnknownSerial = "unknown-serial" => Refused, 401;
     /// The signature is not that of the named key over these bytes.
     BadSignature = "bad-signature" => Refused, 401;
     /// The body or its plaintext is not the strict JSON that the protocol asks for.
     BadJson = "bad-json" => Refused, 400;
+    /// The body or what was encrypted in it is not the strict XML that the protocol asks for.
+    BadXml = "bad-xml" => Refused, 400;
     /// A member that the protocol asks for is absent.
     MissingField = "missing-field" => Refused, 400;
     /// The resource is encrypted by an algorithm other than AEAD_AES_256_GCM.
@@ -127,6 +135,8 @@ impl Reason {
             Self::BadMethod
             | Self::MissingHeader
             | Self::DuplicateHeader
+            | Self::MissingParam
+            | Self::DuplicateParam
             | Self::BadEncoding
             | Self::BadTimestamp
             | Self::UnsupportedSignatureType
@@ -140,9 +150,11 @@ impl Reason {
             | Self::UnknownRoute
             | Self::SourceNotAllowed
             | Self::TimestampOutOfWindow
+            | Self::ModeMismatch
             | Self::SigntestProbe
             | Self::UnknownSerial
             | Self::BadJson
+            | Self::BadXml
             | Self::MissingField
             | Self::UnsupportedAlgorithm
             | Self::BadCiphertext

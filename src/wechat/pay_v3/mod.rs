@@ -170,6 +170,7 @@ impl PayV3 {
             event,
             freshness: Some(Freshness { nonce: screened.nonce().to_owned(), signed_at: screened.signed_at() }),
             signed_by: Arc::clone(screened.key_id()),
+            reply_to: None,
             received_body: body,
         })
     }
