@@ -68,6 +68,9 @@ pub struct Event {
     pub amount_transfer: Option<i64>,
     /// `amount.currency`.
     pub currency: Option<String>,
-    /// The decrypted JSON, byte for byte as WeChat encrypted it.
+    /// The decrypted JSON, byte for byte as WeChat encrypted it; of XML its JSON.
     pub body: Bytes,
+    /// What tells this event from another of its id, where that is less than `body`: some protocols put what they make
+    /// afresh for every try among what they say. Empty: `body` is it.
+    pub content: Bytes,
 }
