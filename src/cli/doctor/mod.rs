@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::Exit;
 use super::captured::{Against, Captured};
 use super::report::{json, result, talk};
-use crate::wechat::Protocol;
 use crate::wechat::pay_v3::diagnosis::{Cause, Diagnosis};
+use crate::wechat::{Authentic, Protocol, Refused};
 
 /// Say why captured requests do not pass, by trying what usually goes wrong.
 #[derive(clap::Args)]
@@ -41,7 +41,7 @@ pub(super) struct Args {
 struct Told<'a> {
     file: &'a Path,
     cause: &'static str,
-    detail: &'a str,
+    detail: String,
     remedy: &'static str,
 }
 
@@ -67,28 +67,44 @@ fn diagnose(args: &Args) -> Result<Exit, String> {
     }
     let protocol = args.against.protocol()?;
     let now = args.against.now()?;
-    let Protocol::PayV3(pay) = &protocol;
     let mut exit = Exit::Good;
     for file in &args.files {
         let captured = Captured::read(file)?;
-        let diagnosis = pay.diagnose(captured.received(), &captured.body, now);
-        if diagnosis.cause != Cause::Passes {
+        let told = match &protocol {
+            Protocol::PayV3(pay) => {
+                let Diagnosis { cause, detail } = pay.diagnose(captured.received(), &captured.body, now);
+                Told { file, cause: cause.code(), detail, remedy: cause.remedy() }
+            }
+            other @ (Protocol::PayV2(_) | Protocol::Message(_) | Protocol::WeCom(_)) => {
+                judged(file, captured.judge(other, now))
+            }
+        };
+        if told.cause != Cause::Passes.code() {
             exit = Exit::Failed;
         }
-        tell(args, file, &diagnosis);
+        tell(args, &told);
     }
     Ok(exit)
 }
 
-fn tell(args: &Args, file: &Path, diagnosis: &Diagnosis) {
-    let Diagnosis { cause, detail } = diagnosis;
+/// Where no variants are tried, the refusal's own words say most: they name the setting to look at.
+fn judged(file: &Path, judged: Result<Authentic, Refused>) -> Told<'_> {
+    match judged {
+        Ok(_) => Told { file, cause: Cause::Passes.code(), detail: String::new(), remedy: Cause::Passes.remedy() },
+        Err(Refused { reason, detail }) => {
+            Told { file, cause: reason.code(), detail, remedy: "see the reason in docs/reasons.md" }
+        }
+    }
+}
+
+fn tell(args: &Args, told: &Told<'_>) {
     if args.json {
-        json(&Told { file, cause: cause.code(), detail, remedy: cause.remedy() });
+        json(told);
         return;
     }
-    result(format_args!("{}: {}", file.display(), cause.code()));
-    if *cause != Cause::Passes {
-        result(format_args!("  what shows it   {detail}"));
-        result(format_args!("  what to do      {}", cause.remedy()));
+    result(format_args!("{}: {}", told.file.display(), told.cause));
+    if told.cause != Cause::Passes.code() {
+        result(format_args!("  what shows it   {}", told.detail));
+        result(format_args!("  what to do      {}", told.remedy));
     }
 }
