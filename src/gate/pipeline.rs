@@ -29,6 +29,7 @@ use super::{Gate, InFlight};
 use crate::clock::UnixTime;
 use crate::observe::{Record, Stage};
 use crate::reason::Reason;
+use crate::risk::ask::Asks;
 use crate::wechat::{self, Answer, Received, Screened};
 
 /// One worker thread's share of the gate: its own connections to upstreams.
@@ -127,7 +128,7 @@ impl Worker {
         record.authentic(&authentic, now);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let claimed = self.gate.store.claim(authentic, &endpoint.terms, now).await;
+        let claimed = self.gate.store.claim(authentic, &endpoint.terms, &Asks::default(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
         let cleared = endpoint.policy.decide(claimed);

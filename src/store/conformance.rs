@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::engine::{Ask, End, Engine, Lease, Reply, Settlement};
+use super::engine::{Ask, End, Engine, Lease, NonceUse, Reply, Settlement};
 use crate::clock::UnixTime;
 
 /// Opens an engine over storage of its own.
@@ -103,13 +103,15 @@ impl<'a> Tries<'a> {
     fn ask(&self, nonce: [u8; 16]) -> Ask<'static> {
         Ask {
             endpoint: "pay",
-            nonce,
-            nonce_until: START.plus(WINDOW),
+            nonce: Some(NonceUse { digest: nonce, until: START.plus(WINDOW) }),
             event: [self.event; 16],
             content: [self.content; 8],
             lease: LEASE,
             retention: RETENTION,
             now: self.now,
+            counters: &[],
+            order: None,
+            lists: &[],
         }
     }
 
@@ -175,7 +177,7 @@ pub(super) async fn i2_a_released_event_is_claimed_by_the_next_try(fixture: impl
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     for attempt in 1..=3 {
-        let Reply::Claimed { attempt: told, lease } = event.next().await else { panic!("not claimed") };
+        let Reply::Claimed { attempt: told, lease, .. } = event.next().await else { panic!("not claimed") };
         assert_eq!(told, attempt);
         event.end(lease, End::Released).await;
     }
@@ -292,7 +294,7 @@ pub(super) async fn i7_an_event_is_new_once_however_often_it_is_retried(fixture:
     for round in 0..6_u32 {
         let event = Tries::of(&engine, 1).later(LEASE * 2 * round);
         let reply = event.next().await;
-        let Reply::Claimed { attempt, lease } = reply else { panic!("not claimed but {reply:?}") };
+        let Reply::Claimed { attempt, lease, .. } = reply else { panic!("not claimed but {reply:?}") };
         new += u32::from(attempt == 1);
         if round % 3 != 2 {
             event.end(lease, End::Released).await; // every third claim runs out instead
