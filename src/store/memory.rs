@@ -18,7 +18,7 @@ const HELD_BYTES: usize = 64 * 1024 * 1024;
 
 /// The index and nothing below it.
 pub(super) struct MemoryEngine {
-    index: Index,
+    index: Box<Index>,
     held: Mutex<HeldEvents>,
     leases: AtomicU64,
     opened_at: UnixTime,
@@ -34,7 +34,7 @@ struct HeldEvents {
 impl MemoryEngine {
     pub(super) fn new(now: UnixTime) -> Self {
         Self {
-            index: Index::new(),
+            index: Box::new(Index::new()),
             held: Mutex::default(),
             leases: AtomicU64::new(1),
             opened_at: now,

@@ -87,6 +87,7 @@ macro_rules! conformance {
             a_removed_value_is_on_no_list
             a_list_is_shown_in_pages
             lists_are_known_after_a_crash
+            without_a_nonce_the_event_alone_tells_a_copy
             endpoints_never_meet
             a_done_event_is_forgotten_after_its_retention
             after_close_nothing_is_claimed
@@ -228,6 +229,7 @@ fn one(id: u8) -> CounterAsk {
     counter(id, Measure::Count, Some(Amount::Number(1)))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as an answer is")]
 fn counted(before: i64, after: i64) -> Option<Counted> {
     Some(Counted { before, after })
 }

@@ -191,6 +191,19 @@ pub(in crate::store) async fn i8_the_same_id_with_other_content_is_a_conflict(fi
     assert_eq!(Tries::of(&engine, 1).saying(2).next().await, Reply::IdConflict, "after a crash");
 }
 
+pub(in crate::store) async fn without_a_nonce_the_event_alone_tells_a_copy(fixture: impl Fixture) {
+    let engine = fixture.open(START).await;
+    let ask = Ask { nonce: None, ..Tries::of(&engine, 1).ask([0; 16]) };
+    let Reply::Claimed { lease, .. } = engine.claim(&ask).await.unwrap() else { panic!("not claimed") };
+    assert_eq!(engine.claim(&ask).await.unwrap(), Reply::InFlight);
+    assert_eq!(engine.claim(&Ask { content: [2; 8], ..ask }).await.unwrap(), Reply::IdConflict);
+    Tries::of(&engine, 1).end(lease, End::Done).await;
+    assert_eq!(engine.claim(&ask).await.unwrap(), Reply::Duplicate);
+    let Some(engine) = fixture.crash(engine, START).await else { return };
+    let ask = Ask { nonce: None, ..Tries::of(&engine, 1).ask([0; 16]) };
+    assert_eq!(engine.claim(&ask).await.unwrap(), Reply::Duplicate, "after a crash");
+}
+
 pub(in crate::store) async fn endpoints_never_meet(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);

@@ -177,8 +177,8 @@ impl Counter {
                 let Measure::Distinct { exact_up_to } = shape.measure else { return };
                 see(members, (number, member), shape, exact_up_to);
             }
-            (state, Change::Slice { number, value }) => *state = State::Slices(one((number, value))),
-            (state, Change::Member { number, member }) => *state = State::Members(one((number, member))),
+            (state, Change::Slice { number, value }) => *state = State::Slices(vec![(number, value)]),
+            (state, Change::Member { number, member }) => *state = State::Members(vec![(number, member)]),
             (state, Change::Last { at, value }) => *state = State::Last { at, value },
             (state, Change::Seen { first, last }) => *state = State::Seen { first, last },
         }
@@ -237,13 +237,6 @@ fn see(members: &mut Vec<(i64, Member)>, (number, member): (i64, Member), shape:
     {
         *first_to_go = (number, member);
     }
-}
-
-/// Most counters of most keys see one event in a window.
-fn one<T>(entry: T) -> Vec<T> {
-    let mut entries = Vec::with_capacity(1);
-    entries.push(entry);
-    entries
 }
 
 impl Expires for Counter {

@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::SHARDS;
 use super::counter::{Change, Counter, Shape, fits};
 use super::record::{Key, Record};
-use super::table::{Expires as _, Table};
+use super::table::{Expires as _, Table, may_look};
 use crate::clock::UnixTime;
 use crate::risk::ask::{Counted, CounterAsk};
 
@@ -21,9 +21,6 @@ pub(super) const MOST_BYTES: usize = 512 * 1024 * 1024;
 
 /// What a row takes in its table, which is between 7/16 and 7/8 full.
 const ROW_BYTES: usize = 2 * size_of::<(Key, Counter)>();
-
-/// How long a full shard waits before it looks again for counters that have ended: a look walks all of them.
-const LOOK_EVERY_MS: i64 = 1000;
 
 /// The shards.
 pub(super) struct Counters {
@@ -69,6 +66,11 @@ impl Counters {
 
     pub(super) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().bytes).sum()
     }
 
     /// Takes a change of a journal or a snapshot over.
@@ -151,9 +153,7 @@ impl CounterShard {
 
     fn has_room(&mut self, most_bytes: usize, now: UnixTime) -> bool {
         let is_full = self.bytes.saturating_add(ROW_BYTES) > most_bytes;
-        let has_waited =
-            now.millis().saturating_sub(self.looked_at.millis()).unsigned_abs() >= LOOK_EVERY_MS.unsigned_abs();
-        if self.table.has_doubled() || (is_full && has_waited) {
+        if self.table.has_doubled() || (is_full && may_look(self.looked_at, now)) {
             self.looked_at = now;
             self.table.sweep_now(now);
             let bytes = |counter: &Counter| ROW_BYTES.saturating_add(counter.heap());

@@ -81,9 +81,9 @@ impl Lists {
         let Some(values) = tables.lists.get(list) else { return ListPage::default() };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut live = values.range::<str, _>((from, Bound::Unbounded)).filter(|(_, until)| until.is_live(now));
-        let listed = |(value, until): (&Box<str>, &Seconds)| Listed { value: value.to_string(), until: until.time() };
-        let page = live.by_ref().take(most).map(listed).collect();
-        ListPage { values: page, has_more: live.next().is_some() }
+        let page = live.by_ref().take(most);
+        let values = page.map(|(value, until)| Listed { value: value.to_string(), until: until.time() }).collect();
+        ListPage { values, has_more: live.next().is_some() }
     }
 
     /// Takes a change of a journal or a snapshot over.
@@ -97,12 +97,10 @@ impl Lists {
         names.into_iter().map(move |list| {
             let tables = self.tables.read();
             let values = tables.lists.get(&list).into_iter().flatten().filter(|(_, until)| until.is_live(now));
-            let listed = |(value, &until): (&Box<str>, &Seconds)| Registration::Listed {
-                list: list.clone(),
-                value: value.clone(),
-                until,
-            };
-            values.map(listed).collect()
+            let list = &list;
+            values
+                .map(|(value, &until)| Registration::Listed { list: list.clone(), value: value.clone(), until })
+                .collect()
         })
     }
 }

@@ -217,28 +217,27 @@ impl Index {
         }
         let Shard { events, told, .. } = shard;
         let is_open = |event: &Key| events.live(*event, now).is_some_and(|row| !row.is_done);
-        let moves = is_open(&event);
+        let may_move = is_open(&event);
         let is_sane = asks.len() <= MOST_COUNTERS;
-        let has_room = moves && is_sane && told.has_room(asks.len(), self.most.told_bytes / SHARDS, is_open);
+        let has_room = may_move && is_sane && told.has_room(asks.len(), self.most.told_bytes / SHARDS, now, is_open);
         let mut locked = self.counters.lock(asks.iter().map(|ask| Key::new(scope, ask.id)));
         let mut records = Vec::with_capacity(asks.len().saturating_mul(2));
         let mut count = |ask: &CounterAsk| {
             let counter = Key::new(scope, ask.id);
-            if let Some(counted) = told.of(event, counter) {
-                return Some(counted);
+            if let Some(answer) = told.of(event, counter) {
+                return Some(answer);
             }
-            if !moves {
+            if !may_move {
                 return Some(locked.read(counter, ask, now));
             }
-            let counted = if has_room { locked.count(counter, ask, now) } else { None };
-            let Some((counted, moved)) = counted else {
+            let Some((answer, change)) = has_room.then(|| locked.count(counter, ask, now)).flatten() else {
                 self.counters.refuse();
                 return None;
             };
-            told.tell(event, counter, counted);
-            records.extend(moved);
-            records.push(Record::Told { event, counter, counted });
-            Some(counted)
+            told.tell(event, counter, answer);
+            records.extend(change);
+            records.push(Record::Told { event, counter, counted: answer });
+            Some(answer)
         };
         let answers = asks.iter().map(&mut count).collect();
         Counting { answers, records, locked: Some(locked) }
@@ -312,9 +311,10 @@ impl Index {
         for (shard, run) in self.shards.iter_mut().zip(&mut runs.by_shard) {
             let shard = shard.get_mut();
             for record in run.drain(..) {
-                match record {
-                    Record::Moved { key, shape, change } => self.counters.apply(key, shape, change),
-                    record => shard.apply(record),
+                if let Record::Moved { key, shape, change } = record {
+                    self.counters.apply(key, shape, change);
+                } else {
+                    shard.apply(record);
                 }
             }
         }

@@ -12,6 +12,14 @@ pub(super) const LEAST_SWEEP: usize = 64;
 /// A hash table whose keys are their own hashes.
 pub(super) type Rows<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
 
+/// How long a full table waits before it looks again for rows that have ended: a look walks all of them.
+const LOOK_EVERY_MS: u64 = 1000;
+
+/// Whether a full table may be looked through again, whichever way the clock was set since.
+pub(super) fn may_look(looked_at: UnixTime, now: UnixTime) -> bool {
+    now.millis().saturating_sub(looked_at.millis()).unsigned_abs() >= LOOK_EVERY_MS
+}
+
 /// Rows that end by themselves.
 pub(super) struct Table<V> {
     pub(super) rows: Rows<V>,
