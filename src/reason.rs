@@ -4,6 +4,8 @@
 /// How a callback ended, in a few words that stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
+    /// The gateway answered it by itself.
+    Answered,
     /// The upstream took it.
     Forwarded,
     /// Authentic, and its event was already done: answered as success, which stops the retries.
@@ -43,6 +45,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// WeChat's check that the URL is the merchant's, answered by the gateway.
+    UrlCheck = "url-check" => Answered, 200;
     /// The upstream answered 2xx and the event is committed.
     Forwarded = "forwarded" => Forwarded, 200;
     /// Authentic and freshly signed, but the event was already done.
@@ -148,7 +152,8 @@ impl Reason {
             | Self::Replayed
             | Self::BodyTooLarge
             | Self::BodyTimeout => true,
-            Self::Forwarded
+            Self::UrlCheck
+            | Self::Forwarded
             | Self::Duplicate
             | Self::IdConflict
             | Self::UnknownRoute
@@ -182,12 +187,21 @@ impl Reason {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: &[Self] =
-        &[Self::Forwarded, Self::Duplicate, Self::Held, Self::Refused, Self::Limited, Self::Busy, Self::Failed];
+    pub const ALL: &[Self] = &[
+        Self::Answered,
+        Self::Forwarded,
+        Self::Duplicate,
+        Self::Held,
+        Self::Refused,
+        Self::Limited,
+        Self::Busy,
+        Self::Failed,
+    ];
 
     /// The stable name.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::Answered => "answered",
             Self::Forwarded => "forwarded",
             Self::Duplicate => "duplicate",
             Self::Held => "held",
@@ -201,7 +215,7 @@ impl Outcome {
     /// Whether WeChat is told that the callback was taken, so that it stops trying.
     pub const fn is_success(self) -> bool {
         match self {
-            Self::Forwarded | Self::Duplicate | Self::Held => true,
+            Self::Answered | Self::Forwarded | Self::Duplicate | Self::Held => true,
             Self::Refused | Self::Limited | Self::Busy | Self::Failed => false,
         }
     }

@@ -15,6 +15,11 @@ pub(super) fn event(id: &str) -> Digest {
     first(&[b"event\0", id.as_bytes()])
 }
 
+/// Names an order within its endpoint.
+pub(super) fn order(number: &str) -> Digest {
+    first(&[b"order\0", number.as_bytes()])
+}
+
 /// What an event says: its kind and its decrypted body. Not the envelope, which WeChat encrypts and signs afresh for
 /// every try, nor what of that stands in the body.
 pub(super) fn content(event: &Event) -> Content {
@@ -54,6 +59,7 @@ mod tests {
     #[test]
     fn names_of_different_sorts_never_meet() {
         assert_ne!(nonce("x"), event("x"));
+        assert_ne!(order("x"), event("x"));
         assert_ne!(event_in_endpoint("ab", "c"), event_in_endpoint("a", "bc"));
     }
 
