@@ -68,9 +68,9 @@ pub struct Event {
     pub amount_transfer: Option<i64>,
     /// `amount.currency`.
     pub currency: Option<String>,
+    /// SHA-256 of what stays the same in every retry, if that is not all of `body`: WeChat Pay v2 has the nonce and the
+    /// signature of each try in it.
+    pub fingerprint: Option<[u8; 32]>,
     /// The decrypted JSON, byte for byte as WeChat encrypted it; of XML its JSON.
     pub body: Bytes,
-    /// What tells this event from another of its id, where that is less than `body`: some protocols put what they make
-    /// afresh for every try among what they say. Empty: `body` is it.
-    pub content: Bytes,
 }

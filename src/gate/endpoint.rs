@@ -60,6 +60,13 @@ pub struct Endpoint {
 }
 
 impl ProtocolSettings {
+    /// The protocol at work.
+    pub fn build(self) -> Protocol {
+        match self {
+            Self::PayV3(pay) => Protocol::PayV3(pay_v3::PayV3::new(pay)),
+        }
+    }
+
     /// When which certificate ends; bare public keys do not.
     fn key_expiries(&self, endpoint: &Arc<str>) -> Vec<KeyExpiry> {
         let Self::PayV3(pay) = self;
@@ -81,9 +88,7 @@ impl Endpoint {
             _ => Arc::new(Limits::new(&settings.limits)),
         };
         let key_expiries = settings.protocol.key_expiries(&name);
-        let protocol = match settings.protocol {
-            ProtocolSettings::PayV3(pay) => Protocol::PayV3(pay_v3::PayV3::new(pay)),
-        };
+        let protocol = settings.protocol.build();
         let upstream = Upstream::new(&name, &settings.upstream);
         let lease = upstream.timeout().saturating_add(SETTLE_WITHIN);
         let metrics = observe.endpoint(&name, protocol.name());

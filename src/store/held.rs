@@ -9,7 +9,7 @@ use super::engine::{Content, Digest};
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
-use crate::wechat::Authentic;
+use crate::wechat::{Authentic, Freshness};
 
 /// An authentic event with everything that is needed to judge it later and to deliver it after all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,7 @@ pub(super) struct Held {
     reason: Reason,
     kept_at: UnixTime,
     event: Event,
-    nonce: String,
-    signed_at: UnixTime,
+    freshness: Option<Freshness>,
     signed_by: Arc<str>,
     received_body: bytes::Bytes,
 }
@@ -34,8 +33,7 @@ impl Held {
             reason,
             kept_at,
             event: authentic.event().clone(),
-            nonce: authentic.nonce().to_owned(),
-            signed_at: authentic.signed_at(),
+            freshness: authentic.freshness().cloned(),
             signed_by: Arc::clone(authentic.signed_by()),
             received_body: authentic.received_body().clone(),
         }
@@ -61,8 +59,8 @@ impl Held {
             id: &'a str,
             kind: &'a str,
             subject: Option<&'a str>,
-            nonce: &'a str,
-            signed_at_ms: i64,
+            nonce: Option<&'a str>,
+            signed_at_ms: Option<i64>,
             signed_by: &'a str,
             body_b64: String,
             received_body_b64: String,
@@ -74,8 +72,8 @@ impl Held {
             id: &self.event.id,
             kind: &self.event.kind,
             subject: self.event.subject.as_deref(),
-            nonce: &self.nonce,
-            signed_at_ms: self.signed_at.millis(),
+            nonce: self.freshness.as_ref().map(|freshness| freshness.nonce.as_str()),
+            signed_at_ms: self.freshness.as_ref().map(|freshness| freshness.signed_at.millis()),
             signed_by: &self.signed_by,
             body_b64: base64_simd::STANDARD.encode_to_string(&self.event.body),
             received_body_b64: base64_simd::STANDARD.encode_to_string(&self.received_body),

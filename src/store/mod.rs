@@ -181,13 +181,14 @@ impl Store {
     /// Step 5. One round trip.
     pub async fn claim(&self, authentic: Authentic, terms: &Terms, now: UnixTime) -> Result<Claimed, Unclaimed> {
         let Shared { engine, retention, .. } = &*self.shared;
-        if engine.remembers_since().is_some_and(|since| authentic.signed_at() < since) {
+        let Some(freshness) = authentic.freshness() else { return Err(Unclaimed::Replayed) };
+        if engine.remembers_since().is_some_and(|since| freshness.signed_at < since) {
             return Err(Unclaimed::Replayed);
         }
         let ask = Ask {
             endpoint: &terms.endpoint,
-            nonce: digest::nonce(authentic.nonce()),
-            nonce_until: authentic.signed_at().plus(terms.window).plus(CLOCKS_DIFFER),
+            nonce: digest::nonce(&freshness.nonce),
+            nonce_until: freshness.signed_at.plus(terms.window).plus(CLOCKS_DIFFER),
             event: digest::event(&authentic.event().id),
             content: digest::content(authentic.event()),
             lease: terms.lease,

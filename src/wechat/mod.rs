@@ -8,10 +8,9 @@ pub mod answer;
 mod crypto;
 mod json;
 pub mod key;
-#[allow(dead_code)] // until `Protocol` names it
 pub mod pay_v2;
 pub mod pay_v3;
-#[allow(dead_code)] // some of it is for the protocols to come
+mod protocol;
 mod xml;
 
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use crate::event::Event;
 use crate::reason::Reason;
 
 pub use answer::Answer;
+pub use protocol::Protocol;
 
 /// The head of a callback as it came off the wire: anybody may have written it.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +38,6 @@ pub struct Received<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// A protocol together with the keys and bindings of one endpoint.
-#[derive(Debug)]
-pub enum Protocol {
-    /// WeChat Pay APIv3 notifications.
-    PayV3(pay_v3::PayV3),
-}
-
 /// A head whose form, time and serial passed. No crypto has been done.
 #[derive(Debug)]
 pub struct Screened(ScreenedAs);
@@ -52,6 +45,7 @@ pub struct Screened(ScreenedAs);
 #[derive(Debug)]
 enum ScreenedAs {
     PayV3(pay_v3::Screened),
+    PayV2(pay_v2::Screened),
 }
 
 /// A callback whose signature is WeChat's over exactly these bytes.
@@ -65,22 +59,30 @@ pub struct Verified(VerifiedAs);
 #[derive(Debug)]
 enum VerifiedAs {
     PayV3(pay_v3::Verified),
+    PayV2(pay_v2::Verified),
 }
 
 /// A callback that was verified, decrypted and found to belong to its endpoint. Only this module can make one.
 ///
 /// ```compile_fail,E0451
 /// let event: wxgate::event::Event = todo!();
-/// let forged = wxgate::wechat::Authentic { event, nonce: todo!(), signed_at: todo!(), signed_by: todo!(),
-///     received_body: todo!() };
+/// let forged = wxgate::wechat::Authentic { event, freshness: None, signed_by: todo!(), received_body: todo!() };
 /// ```
 #[derive(Debug)]
 pub struct Authentic {
     event: Event,
-    nonce: String,
-    signed_at: UnixTime,
+    freshness: Option<Freshness>,
     signed_by: Arc<str>,
     received_body: Bytes,
+}
+
+/// What a signature says about when it was made, so that a captured request cannot come again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// The nonce that was signed: a second callback with it is a replay.
+    pub nonce: String,
+    /// The signed timestamp.
+    pub signed_at: UnixTime,
 }
 
 impl Authentic {
@@ -89,14 +91,10 @@ impl Authentic {
         &self.event
     }
 
-    /// The nonce that was signed: a second callback with it is a replay.
-    pub fn nonce(&self) -> &str {
-        &self.nonce
-    }
-
-    /// The signed timestamp.
-    pub fn signed_at(&self) -> UnixTime {
-        self.signed_at
+    /// Nonce and time of the signature; none where the protocol signs neither: there an event is known by its identity
+    /// alone (WeChat Pay v2).
+    pub fn freshness(&self) -> Option<&Freshness> {
+        self.freshness.as_ref()
     }
 
     /// The id of the key that verified it: a certificate serial or a `PUB_KEY_ID_…`.
@@ -113,7 +111,8 @@ impl Authentic {
     #[cfg(test)]
     pub(crate) fn for_test(event: Event, nonce: &str, signed_at: UnixTime) -> Self {
         let received_body = event.body.clone();
-        Self { event, nonce: nonce.to_owned(), signed_at, signed_by: Arc::from("TEST"), received_body }
+        let freshness = Some(Freshness { nonce: nonce.to_owned(), signed_at });
+        Self { event, freshness, signed_by: Arc::from("TEST"), received_body }
     }
 }
 
@@ -123,43 +122,18 @@ pub trait Refusal: std::error::Error {
     fn reason(&self) -> Reason;
 }
 
-impl Protocol {
-    /// Step 2: headers present, once each, well-formed; timestamp within the window; serial known. No crypto.
-    pub fn screen(&self, received: Received<'_>, now: UnixTime) -> Result<Screened, ScreenError> {
-        match self {
-            Self::PayV3(pay) => pay.screen(received, now).map(|s| Screened(ScreenedAs::PayV3(s))),
-        }
-    }
-
-    /// Step 3: the signature, over exactly `body`.
-    pub fn verify(&self, screened: Screened, body: Bytes) -> Result<Verified, VerifyError> {
-        match (self, screened.0) {
-            (Self::PayV3(_), ScreenedAs::PayV3(s)) => {
-                pay_v3::PayV3::verify(s, body).map(|v| Verified(VerifiedAs::PayV3(v)))
-            }
-        }
-    }
-
-    /// Step 4: decrypt, decode, and check that it belongs to this endpoint.
-    pub fn open(&self, verified: Verified) -> Result<Authentic, OpenError> {
-        match (self, verified.0) {
-            (Self::PayV3(pay), VerifiedAs::PayV3(v)) => pay.open(v),
-        }
-    }
-
-    /// The protocol's name in configuration and audit.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::PayV3(_) => "pay-v3",
-        }
-    }
-
-    /// Turns a reason into the protocol's own answer.
-    pub fn answer(&self, reason: Reason) -> Answer {
-        match self {
-            Self::PayV3(_) => answer::pay_v3(reason),
-        }
-    }
+/// A refusal of whichever protocol.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refused {
+    /// The stable reason.
+    pub reason: Reason,
+    /// What the operator should know.
+    pub detail: String,
 }
 
-pub use pay_v3::{OpenError, ScreenError, VerifyError};
+impl<E: Refusal> From<E> for Refused {
+    fn from(refusal: E) -> Self {
+        Self { reason: refusal.reason(), detail: refusal.to_string() }
+    }
+}

@@ -177,6 +177,27 @@ fn sim_send_prints_what_verify_accepts() {
 }
 
 #[test]
+fn the_doctor_names_what_was_done_to_a_request() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(wxgate(dir.path(), &["init", "."]).status.code(), Some(0));
+    let to = "http://127.0.0.1:9/notify/shop-pay";
+    let sent = wxgate(dir.path(), &["sim", "send", "--to", to, "--keys", "keys", "--print"]).stdout;
+    let sent = String::from_utf8(sent).unwrap();
+    let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+    let head: Vec<&str> = head.lines().filter(|line| !line.starts_with("Content-Length")).collect();
+    let spaced = format!("{}\r\n\r\n{}", head.join("\r\n"), body.trim_end().replace(":{", ": {"));
+    std::fs::write(dir.path().join("genuine.http"), &sent).unwrap();
+    std::fs::write(dir.path().join("spaced.http"), spaced).unwrap();
+    let output = wxgate(dir.path(), &["doctor", "genuine.http"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "genuine.http: passes\n"));
+    let output = wxgate(dir.path(), &["doctor", "--json", "spaced.http"]);
+    let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((output.status.code(), &told["cause"]), (Some(1), &"body-rewritten".into()));
+    let output = wxgate(dir.path(), &["doctor", "--causes"]);
+    assert!(stdout(&output).lines().count() > 20, "{}", stdout(&output));
+}
+
+#[test]
 fn sim_lists_its_attacks_and_events() {
     let dir = tempfile::tempdir().unwrap();
     let attacks = stdout(&wxgate(dir.path(), &["sim", "attack", "--list"]));

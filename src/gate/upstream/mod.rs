@@ -27,7 +27,7 @@ use crate::risk::Cleared;
 use crate::secret::Secret;
 use crate::store::Claimed;
 use headers::Signer;
-use pool::SendError;
+use pool::{Reply, SendError};
 
 pub use pool::Pool;
 
@@ -59,12 +59,13 @@ pub enum Format {
 /// Proof that the upstream took an event: it answered 2xx. Only [`Upstream::forward`] makes one.
 ///
 /// ```compile_fail,E0451
-/// let forged = wxgate::gate::upstream::Delivered { status: 200 }; // private field
+/// let forged = wxgate::gate::upstream::Delivered { status: 200, reply: None }; // private fields
 /// ```
 #[derive(Debug)]
 #[must_use = "a delivered event is to be committed"]
 pub struct Delivered {
     status: u16,
+    reply: Option<Bytes>,
 }
 
 /// Why an event was not delivered. WeChat's schedule is the retry.
@@ -115,6 +116,11 @@ impl Delivered {
     /// The upstream's 2xx status.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What it answered, for protocols that carry an answer back; none if it was too long, or broke off.
+    pub fn reply(&self) -> Option<&Bytes> {
+        self.reply.as_ref()
     }
 }
 
@@ -177,8 +183,8 @@ impl Upstream {
         attempt: Attempt<'_>,
     ) -> Result<Delivered, UpstreamError> {
         match tokio::time::timeout(self.timeout, self.try_targets(pool, event, attempt)).await {
-            Ok(Ok(status)) if (200..300).contains(&status) => Ok(Delivered { status }),
-            Ok(Ok(status)) => Err(UpstreamError::Refused { status }),
+            Ok(Ok(Reply { status, body })) if (200..300).contains(&status) => Ok(Delivered { status, reply: body }),
+            Ok(Ok(Reply { status, .. })) => Err(UpstreamError::Refused { status }),
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => Err(UpstreamError::Timeout { limit: self.timeout }),
         }
@@ -189,7 +195,7 @@ impl Upstream {
         pool: &Pool,
         event: &Cleared<Claimed>,
         attempt: Attempt<'_>,
-    ) -> Result<u16, UpstreamError> {
+    ) -> Result<Reply, UpstreamError> {
         let headers = self.headers(event, attempt);
         let body = match self.format {
             Format::Event => event.subject().event().body.clone(),
@@ -199,9 +205,9 @@ impl Upstream {
         for target in self.in_turn(attempt.now) {
             let request = || target.request(&headers, &body);
             match pool.send(&target.authority, request).await {
-                Ok(status) => {
+                Ok(reply) => {
                     target.down_until.store(0, Ordering::Relaxed);
-                    return Ok(status);
+                    return Ok(reply);
                 }
                 Err(SendError::Connect(cause)) => {
                     target.down_until.store(attempt.now.plus(DOWN_FOR).millis(), Ordering::Relaxed);

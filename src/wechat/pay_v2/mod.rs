@@ -276,15 +276,7 @@ impl PayV2 {
         };
         self.owns(&fields)?;
         self.is_recent(&event, now)?;
-        Ok(Authentic {
-            // Nothing signed is fresh: until `Authentic` can say so, the event's identity stands for the nonce, and the
-            // time of receipt for the time of signing.
-            nonce: event.id.clone(),
-            signed_at: now,
-            event,
-            signed_by,
-            received_body: body,
-        })
+        Ok(Authentic { event, freshness: None, signed_by, received_body: body })
     }
 
     /// The newest key first. A wrong key passes the padding once in 256 times, so that what it gives must look like XML.

@@ -1,6 +1,7 @@
 //! WeChat Pay APIv3 notifications (protocol 1). `screen` judges the head, this file verifies and opens, `resource`
 //! reads what was inside.
 
+pub mod diagnosis;
 mod resource;
 mod screen;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use bytes::Bytes;
 
 use super::json::{self, At, JsonError, Take};
 use super::key::{ApiV3Key, VerifyingKey};
-use super::{Authentic, Refusal};
+use super::{Authentic, Freshness, Refusal};
 use crate::reason::Reason;
 
 pub use screen::ScreenError;
@@ -167,8 +168,7 @@ impl PayV3 {
         let event = found.into_event(id.into_owned(), kind, time, plaintext.clone());
         Ok(Authentic {
             event,
-            nonce: screened.nonce().to_owned(),
-            signed_at: screened.signed_at(),
+            freshness: Some(Freshness { nonce: screened.nonce().to_owned(), signed_at: screened.signed_at() }),
             signed_by: Arc::clone(screened.key_id()),
             received_body: body,
         })
