@@ -180,6 +180,15 @@ pub(super) fn md5<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
     sum.finalize().into()
 }
 
+/// SHA-256 over the parts as they follow each other.
+pub(super) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; digest::SHA256_OUTPUT_LEN] {
+    let mut sum = Sha256::new();
+    for part in parts {
+        sum.update(part);
+    }
+    sum.finish()
+}
+
 /// An HMAC-SHA256 key.
 pub(super) struct HmacSha256(hmac::Key);
 

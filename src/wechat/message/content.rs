@@ -262,7 +262,7 @@ pub(in crate::wechat) fn read(family: Family, receive_id: Option<&str>, message:
         event_name: fields.owned(Field::Name),
         event_key: fields.owned(Field::Key),
         is_test: fields.get(Field::Sandbox) == Some("1") || fields.get(Field::Mock) == Some("true"),
-        content: fields.get(Field::Retries).map_or_else(Bytes::new, |_| Bytes::copy_from_slice(&said)),
+        fingerprint: fields.get(Field::Retries).map(|_| said),
         body: body.clone(),
         ..Event::default()
     };

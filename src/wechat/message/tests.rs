@@ -223,7 +223,7 @@ fn what_an_event_says_is_what_was_encrypted() {
     assert_eq!(bought.id, "xpay_goods_deliver_notify:gh_7f083739789a:0:xpay_20251009_0001");
     assert_eq!(bought.out_trade_no.as_deref(), Some("xpay_20251009_0001"));
     assert_eq!((bought.subject, bought.transaction_id.as_deref()), (bought.out_trade_no, Some("4200002025")));
-    assert!(!bought.is_test && !bought.content.is_empty());
+    assert!(!bought.is_test && bought.fingerprint.is_some());
 
     let ticket = event(case("open-component-verify-ticket"));
     assert_eq!(ticket.kind, "wechat.message.component_verify_ticket");

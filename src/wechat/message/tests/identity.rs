@@ -81,9 +81,9 @@ fn a_payment_is_known_by_its_order_however_often_it_is_told() {
     };
     let (first, again, changed) = (told(1, 0, 600), told(99, 3, 600), told(1, 0, 6));
     assert_eq!(first.id, "xpay_goods_deliver_notify:g:0:T1");
-    assert_eq!((&first.id, &first.content), (&again.id, &again.content));
+    assert_eq!((&first.id, first.fingerprint), (&again.id, again.fingerprint));
     assert_eq!(first.id, changed.id);
-    assert_ne!(first.content, changed.content, "the same order with another price is a conflict");
+    assert_ne!(first.fingerprint, changed.fingerprint, "the same order with another price is a conflict");
     let sandbox = id(r#"{"ToUserName":"g","Event":"xpay_goods_deliver_notify","OutTradeNo":"T1","Env":1}"#);
     assert_eq!(sandbox, "xpay_goods_deliver_notify:g:1:T1");
     let refund = id(r#"{"ToUserName":"g","Event":"xpay_refund_notify","MchOrderId":"T1","MchRefundId":"R1"}"#);
