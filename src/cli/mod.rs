@@ -5,6 +5,7 @@
 mod check;
 mod demo;
 mod init;
+mod keys;
 mod report;
 mod run;
 mod sim;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Args),
     /// Judge captured requests offline, as the gateway would
     Verify(verify::Args),
+    /// Say which keys are trusted, until when, and which of them can go
+    Keys(keys::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

@@ -13,6 +13,7 @@ use super::report::{json, result, talk};
 use crate::clock::{Clock, UnixTime};
 use crate::config;
 use crate::gate::endpoint::ProtocolSettings;
+use crate::keyring;
 use crate::reason::Reason;
 use crate::wechat::{Answer, Protocol, Received, Refusal, pay_v3};
 
@@ -128,7 +129,14 @@ fn protocol_of(args: &Args) -> Result<Protocol, String> {
         config.endpoints.into_iter().filter(|e| args.endpoint.as_ref().is_none_or(|name| *name == e.name));
     match (fitting.next(), fitting.next()) {
         (Some(endpoint), None) => match endpoint.protocol {
-            ProtocolSettings::PayV3(settings) => Ok(Protocol::PayV3(pay_v3::PayV3::new(settings))),
+            ProtocolSettings::PayV3(settings) => {
+                // Offline: what the last download brought, if it was kept.
+                if let Some(download) = &endpoint.download {
+                    let held = keyring::remembered(download, Clock::System.now()).held;
+                    settings.downloaded.set(held.into_iter().map(|held| held.certificate.key).collect());
+                }
+                Ok(Protocol::PayV3(pay_v3::PayV3::new(settings)))
+            }
         },
         _ => Err(format!("--endpoint: name one of {}", names.join(", "))),
     }

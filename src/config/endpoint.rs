@@ -12,8 +12,8 @@ use super::reference::Outside;
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
 use crate::gate::upstream::{self, Format};
-use crate::limit;
 use crate::secret::Secret;
+use crate::{keyring, limit};
 
 /// WeChat hangs up after 5 s. What an upstream may take of it leaves 500 ms for the network, the signature and both round
 /// trips to the store.
@@ -83,11 +83,12 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     table.finish(findings);
     let targets = upstream.iter().flat_map(|(_, targets)| targets.clone()).collect();
     let settings = match (&route, protocol, upstream) {
-        (Some(route), Some(protocol), Some((upstream, _))) => Some(Settings {
+        (Some(route), Some((protocol, download)), Some((upstream, _))) => Some(Settings {
             name: name.to_owned(),
             host: route.host.clone(),
             path: route.path.clone(),
             protocol,
+            download,
             allow_from: allow_from.into_iter().map(|(range, _)| range).collect(),
             limits,
             upstream,
@@ -144,7 +145,7 @@ fn protocol(
     window: Duration,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
-) -> Option<ProtocolSettings> {
+) -> Option<(ProtocolSettings, Option<keyring::Settings>)> {
     let protocol = table.require("protocol", findings, PROTOCOL_HINT);
     let keys = table.take("keys");
     let expect = table.take("expect");
@@ -175,7 +176,8 @@ fn protocol(
         findings.warning(table.at(), message, hint);
         keys::Expect::default()
     };
-    keys::pay_v3(&keys?, expect, window, outside, findings).map(ProtocolSettings::PayV3)
+    let (pay, download) = keys::pay_v3(&keys?, expect, window, outside, findings)?;
+    Some((ProtocolSettings::PayV3(pay), download))
 }
 
 fn limits(table: &mut Table<'_>, findings: &mut Findings<'_>) -> limit::Settings {

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
+use crate::keyring::report::{self, Report};
 use crate::observe::Observe;
 use crate::store::Store;
 use routes::Routes;
@@ -39,6 +40,8 @@ pub struct Gate {
     bounds: Bounds,
     in_flight: Arc<AtomicUsize>,
     draining: AtomicBool,
+    /// When it began to count.
+    since: UnixTime,
 }
 
 /// A place among the callbacks in flight, given back when dropped.
@@ -48,6 +51,7 @@ pub struct InFlight(Arc<AtomicUsize>);
 impl Gate {
     /// A gate without routes: every path is unknown until [`Gate::set_routes`].
     pub fn new(store: Store, observe: Observe, clock: Clock, bounds: Bounds) -> Self {
+        let since = clock.now();
         Self {
             routes: ArcSwap::from_pointee(Routes::default()),
             store,
@@ -56,6 +60,7 @@ impl Gate {
             bounds,
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: AtomicBool::new(false),
+            since,
         }
     }
 
@@ -67,6 +72,20 @@ impl Gate {
     /// The routes that new callbacks take.
     pub fn routes(&self) -> Arc<Routes> {
         self.routes.load_full()
+    }
+
+    /// Which keys every endpoint trusts, and what each was good for.
+    pub fn keys(&self) -> Report {
+        let routes = self.routes();
+        let now = self.clock.now();
+        let mut endpoints: Vec<_> = routes.endpoints().map(|endpoint| endpoint.keys(self.since, now)).collect();
+        endpoints.sort_by(|one, other| one.endpoint.cmp(&other.endpoint));
+        Report { since: Some(report::rfc3339(self.since)), endpoints }
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Metrics and audit.

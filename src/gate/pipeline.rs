@@ -99,7 +99,8 @@ impl Worker {
         let endpoint = self.route(&head, record).map_err(|stop| (None, stop))?;
         let passed = async {
             let place = self.admit(&endpoint, client).at(record, Stage::Admit)?; // overloaded, banned, rate-limited
-            let screened = endpoint.protocol.screen(received(&head), now).at(record, Stage::Screen)?; // missing-header, …
+            let screened = endpoint.protocol.screen(received(&head), now).inspect_err(|error| endpoint.refused(error));
+            let screened = screened.at(record, Stage::Screen)?; // missing-header, …
             let bounds = &self.gate.bounds;
             let body = body::read(body, bounds.max_body, bounds.body_timeout).await.at(record, Stage::Read)?;
             Ok((place, screened, body))

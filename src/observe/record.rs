@@ -166,7 +166,7 @@ impl Record {
         });
         self.told.key = Some(Arc::clone(authentic.signed_by()));
         if let Some(endpoint) = &self.endpoint {
-            endpoint.verified(authentic.signed_by());
+            endpoint.verified(authentic.signed_by(), now);
         }
         let (later, earlier) = (now.since(authentic.signed_at()), authentic.signed_at().since(now));
         self.observe.metrics().clock_skew.set(later.as_secs_f64() - earlier.as_secs_f64());

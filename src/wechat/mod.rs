@@ -143,6 +143,15 @@ impl Protocol {
         }
     }
 
+    /// Every key that verifies callbacks now, configured ones first.
+    pub fn verifying_keys(&self) -> Vec<Arc<key::VerifyingKey>> {
+        match self {
+            Self::PayV3(pay) => {
+                pay.verifying_keys().iter().cloned().chain(pay.downloaded().get().iter().cloned()).collect()
+            }
+        }
+    }
+
     /// The protocol's name in configuration and audit.
     pub const fn name(&self) -> &'static str {
         match self {
