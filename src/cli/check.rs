@@ -41,6 +41,8 @@ struct Endpoint {
     path: String,
     protocol: &'static str,
     keys: Vec<Key>,
+    /// Where further ones are downloaded.
+    download: Option<String>,
     /// How many secrets of each kind: more than one while they rotate.
     api_v3_keys: usize,
     signing_secrets: usize,
@@ -121,6 +123,7 @@ impl Endpoint {
             path: settings.path.clone(),
             protocol: "pay-v3",
             keys: pay.verifying_keys.iter().map(|key| Key::new(key, now)).collect(),
+            download: settings.download.as_ref().map(|download| download.url.to_string()),
             api_v3_keys: pay.api_v3.len(),
             signing_secrets: settings.upstream.signing.len(),
             upstream: settings.upstream.urls.iter().map(ToString::to_string).collect(),
@@ -146,6 +149,9 @@ impl fmt::Display for Endpoint {
         writeln!(f, "  answers   {} on {} ({})", self.path, host, self.protocol)?;
         for key in &self.keys {
             writeln!(f, "  verifies  {key}")?;
+        }
+        if let Some(url) = &self.download {
+            writeln!(f, "  verifies  with what is at {url}")?;
         }
         writeln!(f, "  opens     with {}", several(self.api_v3_keys, "APIv3 key"))?;
         for url in &self.upstream {

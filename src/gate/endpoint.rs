@@ -137,11 +137,10 @@ impl Endpoint {
 
     /// What is to be said of its keys. `since`: when the process began to count.
     pub fn keys(&self, since: UnixTime, now: UnixTime) -> EndpointKeys {
-        let Protocol::PayV3(pay) = &self.protocol;
         let state = self.source.as_ref().map(|source| (source.settings(), source.state()));
         let known = Known {
             endpoint: self.name(),
-            configured: pay.verifying_keys(),
+            configured: self.protocol.configured_keys(),
             downloaded: state.as_ref().map(|(settings, state)| (*settings, state)),
             uses: &self.metrics.key_uses(),
             since: Some(since),

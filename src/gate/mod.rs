@@ -74,11 +74,12 @@ impl Gate {
         self.routes.load_full()
     }
 
-    /// Which keys every endpoint trusts, and what each was good for.
+    /// Which keys each endpoint trusts, and what they were good for. Endpoints that verify by a shared secret are left out.
     pub fn keys(&self) -> Report {
         let routes = self.routes();
         let now = self.clock.now();
-        let mut endpoints: Vec<_> = routes.endpoints().map(|endpoint| endpoint.keys(self.since, now)).collect();
+        let keys = routes.endpoints().map(|endpoint| endpoint.keys(self.since, now));
+        let mut endpoints: Vec<_> = keys.filter(|of| !of.keys.is_empty() || of.download.is_some()).collect();
         endpoints.sort_by(|one, other| one.endpoint.cmp(&other.endpoint));
         Report { since: Some(report::rfc3339(self.since)), endpoints }
     }

@@ -18,7 +18,7 @@ const DIGITS: std::ops::RangeInclusive<usize> = 16..=64;
 
 #[derive(Default)]
 pub(super) struct Asked {
-    /// Somebody asked, and no download has ended since. Looked at first: a flood stops here.
+    /// Somebody asked, and no download has begun since. Looked at first: a flood stops here.
     is_due: AtomicBool,
     wake: Notify,
     serials: Mutex<Serials>,
@@ -55,20 +55,31 @@ impl Asked {
         }
     }
 
-    /// A download has ended; `is_known` tells whether a serial is trusted now. If the download itself failed, nothing is
-    /// learnt of the serial.
-    pub(super) fn ended(&self, has_list: bool, is_known: impl FnOnce(&str) -> bool) {
+    /// A download begins: what it was asked for, if it was. Who asks from now on asks for the next one, since this one's
+    /// list may have been made before.
+    pub(super) fn begin(&self) -> Option<Box<str>> {
         let mut serials = self.serials.lock();
-        if let Some(serial) = serials.asked.take()
-            && has_list
-            && !is_known(&serial)
-        {
+        self.is_due.store(false, Ordering::Release);
+        serials.asked.take()
+    }
+
+    /// A list came that was asked for because of `serial`; `is_known` tells which serials are trusted now. A download that
+    /// failed teaches nothing, and does not come here.
+    pub(super) fn listed(&self, serial: Option<Box<str>>, is_known: impl Fn(&str) -> bool) {
+        let mut serials = self.serials.lock();
+        let is_answered =
+            |asked: &str| is_known(asked) || serial.as_ref().is_some_and(|serial| serial.eq_ignore_ascii_case(asked));
+        let has_answer = serials.asked.as_deref().is_some_and(is_answered);
+        if let Some(serial) = serial.filter(|serial| !is_known(serial)) {
             serials.vain.push_back((serial, Instant::now()));
             if serials.vain.len() > MAX_VAIN {
                 serials.vain.pop_front();
             }
         }
-        self.is_due.store(false, Ordering::Release);
+        if has_answer {
+            serials.asked = None;
+            self.is_due.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -93,13 +104,13 @@ mod tests {
         asked.ask(SERIAL);
         assert!(is_due(&asked));
         asked.wanted().await;
-        asked.ended(true, |_| false);
+        asked.listed(asked.begin(), |_| false);
         asked.ask(SERIAL);
         asked.ask(&SERIAL.to_lowercase());
         assert!(!is_due(&asked), "it is known to be unknown");
         asked.ask(&SERIAL.replace('5', "6"));
         assert!(is_due(&asked), "another one is not");
-        asked.ended(true, |_| true);
+        asked.listed(asked.begin(), |_| true);
         tokio::time::advance(VAIN_FOR).await;
         asked.ask(SERIAL);
         assert!(is_due(&asked));
@@ -109,9 +120,27 @@ mod tests {
     async fn a_failed_download_teaches_nothing() {
         let asked = Asked::default();
         asked.ask(SERIAL);
-        asked.ended(false, |_| false);
+        drop(asked.begin());
         asked.ask(SERIAL);
         assert!(is_due(&asked));
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_a_download_is_under_way_asks_for_the_next_one() {
+        let asked = Asked::default();
+        let begun = asked.begin();
+        asked.ask(SERIAL);
+        asked.listed(begun, |_| false);
+        assert!(is_due(&asked), "its list may have been made before");
+        let begun = asked.begin();
+        asked.ask(SERIAL);
+        asked.listed(begun, |serial| serial == SERIAL);
+        assert!(!is_due(&asked), "there it is");
+        asked.ask(SERIAL);
+        let begun = asked.begin();
+        asked.ask(SERIAL);
+        asked.listed(begun, |_| false);
+        assert!(!is_due(&asked), "the same one was looked for just now");
     }
 
     #[tokio::test]
@@ -126,7 +155,7 @@ mod tests {
             asked.ask(&format!("{number:040X}"));
             assert!(is_due(&asked));
             asked.ask(&format!("{number:050X}"));
-            asked.ended(true, |_| false);
+            asked.listed(asked.begin(), |_| false);
         }
         let serials = asked.serials.lock();
         assert_eq!((serials.vain.len(), serials.asked.is_none()), (MAX_VAIN, true));

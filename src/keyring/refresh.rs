@@ -67,12 +67,15 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = tokio::time::sleep(wait) => {}
             () = shared.asked.wanted() => {}
         }
+        let asked = shared.asked.begin();
         let ended = download(&shared.settings, &trusted(&shared), shared.clock.now()).await;
         let pause_begins = Instant::now();
         let has_list = ended.is_ok();
         let pause = settle(&shared, ended).await;
-        let keys = shared.keys.get();
-        shared.asked.ended(has_list, |serial| keys.iter().any(|key| key.id().eq_ignore_ascii_case(serial)));
+        if has_list {
+            let keys = shared.keys.get();
+            shared.asked.listed(asked, |serial| keys.iter().any(|key| key.id().eq_ignore_ascii_case(serial)));
+        }
         // Whatever asks, nothing is downloaded before the pause is over.
         let pause = jittered(pause).max(shared.settings.min_interval);
         let after = if has_list { jittered(shared.settings.every) } else { pause };
@@ -119,7 +122,7 @@ async fn download(
     trusted: &[Arc<VerifyingKey>],
     now: UnixTime,
 ) -> Result<Answered, DownloadError> {
-    let nonce: String = random::<16>().iter().map(|byte| format!("{byte:02X}")).collect();
+    let nonce = format!("{:032X}", u128::from_be_bytes(random()));
     let target = settings.url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let request = ToSign { method: "GET", target, timestamp: now, nonce: &nonce, body: b"" };
     let authorization = certificates::authorization(&settings.merchant, request).ok_or(DownloadError::Signing)?;

@@ -96,7 +96,9 @@ impl RsaPrivateKey {
     /// RSASSA-PKCS1-v1_5 with SHA-256 over the joined parts. None only if the library fails.
     pub(super) fn sign(&self, parts: &[&[u8]]) -> Option<Vec<u8>> {
         let mut context = Context::new(&SHA256);
-        parts.iter().for_each(|part| context.update(part));
+        for part in parts {
+            context.update(part);
+        }
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair.sign_digest(&RSA_PKCS1_SHA256, &context.finish(), &mut signature).ok()?;
         Some(signature)

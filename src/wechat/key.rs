@@ -286,10 +286,8 @@ impl MerchantKey {
     /// certificate that belongs to the key.
     pub fn from_pem(mchid: &str, serial: &str, pem: &Secret) -> Result<Self, KeyError> {
         let text = std::str::from_utf8(pem.expose()).map_err(|_| KeyError::NotPrivateKey)?;
-        let pem = block(text).map_err(|error| match error {
-            KeyError::SeveralBlocks(_) => error,
-            _ => KeyError::NotPrivateKey,
-        })?;
+        let is_several = |error: &KeyError| matches!(error, KeyError::SeveralBlocks(_));
+        let pem = block(text).map_err(|error| if is_several(&error) { error } else { KeyError::NotPrivateKey })?;
         if !matches!(pem.label.as_str(), "PRIVATE KEY" | "RSA PRIVATE KEY") {
             return Err(KeyError::NotPrivateKey);
         }

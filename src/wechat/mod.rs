@@ -143,13 +143,19 @@ impl Protocol {
         }
     }
 
+    /// The configured keys that verify callbacks; none where a shared secret does.
+    pub fn configured_keys(&self) -> &[Arc<key::VerifyingKey>] {
+        match self {
+            Self::PayV3(pay) => pay.verifying_keys(),
+        }
+    }
+
     /// Every key that verifies callbacks now, configured ones first.
     pub fn verifying_keys(&self) -> Vec<Arc<key::VerifyingKey>> {
-        match self {
-            Self::PayV3(pay) => {
-                pay.verifying_keys().iter().cloned().chain(pay.downloaded().get().iter().cloned()).collect()
-            }
-        }
+        let downloaded = match self {
+            Self::PayV3(pay) => pay.downloaded().get(),
+        };
+        self.configured_keys().iter().chain(downloaded.iter()).cloned().collect()
     }
 
     /// The protocol's name in configuration and audit.

@@ -238,3 +238,39 @@ async fn what_wechat_refuses_is_said_and_what_is_held_stays() {
     assert!(detail.unwrap().contains("keys.api_v3"));
     assert_eq!(send(running.address(), &running.genuine()).await.status, 200);
 }
+
+#[tokio::test]
+async fn the_command_asks_the_running_gateway_and_knows_the_cache_without_it() {
+    let running = Running::start().await;
+    assert_eq!(send(running.address(), &running.genuine()).await.status, 200);
+    // The configuration says port 0; a command finds the gateway by a configuration that says the real one.
+    let admin = running.app.admin_address().unwrap();
+    let path = running.site.config();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("[admin]\nlisten = \"127.0.0.1:0\"", &format!("[admin]\nlisten = \"{admin}\"")))
+        .unwrap();
+    let told = async |more: &'static [&'static str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wxgate"));
+        command.arg("keys").arg("--config").arg(&path).args(more);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let id = &running.site.keys.platform.certificate_serial;
+    let text = told(&[]).await;
+    for words in [
+        "endpoint shop-pay",
+        id,
+        "certificate from download, until 2044",
+        "verified 1 (100.0 %), last at ",
+        "counted since",
+    ] {
+        assert!(text.contains(words), "{words} is not in\n{text}");
+    }
+    running.app.shutdown().await;
+    let json: serde_json::Value = serde_json::from_str(&told(&["--json"]).await).unwrap();
+    assert_eq!(
+        (&json["since"], &json["endpoints"][0]["keys"][0]["source"]),
+        (&serde_json::Value::Null, &"cache".into())
+    );
+}

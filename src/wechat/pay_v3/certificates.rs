@@ -343,12 +343,12 @@ mod tests {
         }
     }
 
-    fn reason(error: &AnswerError) -> &'static str {
-        match error {
-            AnswerError::Signature(_) => "bad-signature",
-            AnswerError::NoneOfUse { cause: EntryError::Ciphertext, .. } => "bad-ciphertext",
-            AnswerError::NoneOfUse { cause: EntryError::Certificate(_), .. } => "bad-certificate",
-            _ => panic!("{error}"),
+    fn is_for(error: &AnswerError, reason: &str) -> bool {
+        match reason {
+            "bad-signature" => matches!(error, AnswerError::Signature(_)),
+            "bad-ciphertext" => matches!(error, AnswerError::NoneOfUse { cause: EntryError::Ciphertext, .. }),
+            "bad-certificate" => matches!(error, AnswerError::NoneOfUse { cause: EntryError::Certificate(_), .. }),
+            other => panic!("{other}"),
         }
     }
 
@@ -364,7 +364,7 @@ mod tests {
                         assert_eq!(certificate.pem.trim(), pem.trim(), "{}", case["name"]);
                     }
                 }
-                Err(error) => assert_eq!(reason(&error), text(&case["expect"]["reason"]), "{}: {error}", case["name"]),
+                Err(error) => assert!(is_for(&error, &text(&case["expect"]["reason"])), "{}: {error}", case["name"]),
             }
         }
     }
