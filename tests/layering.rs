@@ -10,7 +10,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("assembly", &["cli", "app", "config"]),
     ("surface", &["server", "admin"]),
     ("flow", &["gate"]),
-    ("effects", &["store", "limit"]),
+    ("effects", &["store", "keyring", "limit"]),
     ("observing", &["observe"]),
     ("pure", &["wechat", "risk", "event"]),
     ("leaf", &["reason", "clock", "secret"]),

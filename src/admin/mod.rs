@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/healthz`, `/readyz`. It answers who watches, never who calls back, and its load is
+//! The admin listener: `/metrics`, `/healthz`, `/readyz`, `/v1/keys`. It answers who watches, never who calls back, and its load is
 //! kept small: few connections, one request each, a few seconds for all of it.
 
 use std::convert::Infallible;
@@ -35,6 +35,7 @@ const MAX_HEAD: usize = 16 * 1024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Prometheus' text format.
 const METRICS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
@@ -122,6 +123,8 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 trait Watched: Send + Sync + 'static {
     /// In Prometheus' text format.
     fn metrics(&self) -> String;
+    /// Which keys are trusted, in JSON.
+    fn keys(&self) -> String;
     /// Whether callbacks should be sent here, and if not, why.
     fn ready(&self) -> Result<(), &'static str>;
 }
@@ -132,9 +135,13 @@ impl Watched for Gate {
         self.observe().read(&Readings {
             bans_active: routes.endpoints().map(|endpoint| endpoint.limits().bans_active()).sum(),
             is_store_up: self.store().is_up(),
-            expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries().iter().cloned()).collect(),
+            expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries()).collect(),
         });
         self.observe().render()
+    }
+
+    fn keys(&self) -> String {
+        serde_json::to_string(&Gate::keys(self)).expect("a struct of strings and numbers has a JSON form")
     }
 
     fn ready(&self) -> Result<(), &'static str> {
@@ -215,7 +222,7 @@ enum Broken {
 /// Health and readiness are for everybody who reaches the listener: probes carry no secrets, and learn no more than that
 /// the gateway lives.
 fn respond(method: &Method, path: &str, allowed: Result<(), Denied>, watched: &impl Watched) -> Response<Full<Bytes>> {
-    let is_known = matches!(path, "/metrics" | "/healthz" | "/readyz");
+    let is_known = matches!(path, "/metrics" | "/healthz" | "/readyz" | "/v1/keys");
     if is_known && !matches!(*method, Method::GET | Method::HEAD) {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
         refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -226,12 +233,16 @@ fn respond(method: &Method, path: &str, allowed: Result<(), Denied>, watched: &i
             Ok(()) => text(StatusCode::OK, METRICS, watched.metrics()),
             Err(denied) => refuse(denied),
         },
+        "/v1/keys" => match allowed {
+            Ok(()) => text(StatusCode::OK, JSON, watched.keys()),
+            Err(denied) => refuse(denied),
+        },
         "/healthz" => text(StatusCode::OK, TEXT, "ok\n"),
         "/readyz" => match watched.ready() {
             Ok(()) => text(StatusCode::OK, TEXT, "ready\n"),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, TEXT, why),
         },
-        _ => text(StatusCode::NOT_FOUND, TEXT, "here are /metrics, /healthz and /readyz\n"),
+        _ => text(StatusCode::NOT_FOUND, TEXT, "here are /metrics, /healthz, /readyz and /v1/keys\n"),
     }
 }
 
@@ -272,6 +283,10 @@ mod tests {
     impl Watched for Shown {
         fn metrics(&self) -> String {
             "wxgate_in_flight 0\n".to_owned()
+        }
+
+        fn keys(&self) -> String {
+            r#"{"endpoints":[]}"#.to_owned()
         }
 
         fn ready(&self) -> Result<(), &'static str> {
@@ -354,14 +369,16 @@ mod tests {
     }
 
     #[test]
-    fn probes_need_no_token_and_metrics_do() {
+    fn probes_need_no_token_and_all_else_does() {
         let shown = Shown::default();
         for denied in [Denied::Token, Denied::Unset] {
             let status = |path| respond(&Method::GET, path, Err(denied), &shown).status();
             assert_eq!([status("/healthz"), status("/readyz")], [StatusCode::OK, StatusCode::OK]);
-            let refused = respond(&Method::GET, "/metrics", Err(denied), &shown);
-            assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
-            assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer");
+            for path in ["/metrics", "/v1/keys"] {
+                let refused = respond(&Method::GET, path, Err(denied), &shown);
+                assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+                assert_eq!(refused.headers()[header::WWW_AUTHENTICATE], "Bearer");
+            }
         }
     }
 

@@ -41,6 +41,8 @@ struct Endpoint {
     path: String,
     protocol: &'static str,
     keys: Vec<Key>,
+    /// Where further ones are downloaded.
+    download: Option<String>,
     /// How many secrets of each kind: more than one while they rotate.
     api_v3_keys: usize,
     api_v2_keys: usize,
@@ -127,6 +129,7 @@ impl Endpoint {
             path: settings.path.clone(),
             protocol,
             keys,
+            download: settings.download.as_ref().map(|download| download.url.to_string()),
             api_v3_keys,
             api_v2_keys,
             signing_secrets: settings.upstream.signing.len(),
@@ -153,6 +156,9 @@ impl fmt::Display for Endpoint {
         writeln!(f, "  answers   {} on {} ({})", self.path, host, self.protocol)?;
         for key in &self.keys {
             writeln!(f, "  verifies  {key}")?;
+        }
+        if let Some(url) = &self.download {
+            writeln!(f, "  verifies  with what is at {url}")?;
         }
         for (keys, what) in [(self.api_v3_keys, "APIv3 key"), (self.api_v2_keys, "APIv2 key")] {
             if keys > 0 {

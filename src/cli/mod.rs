@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod doctor;
 mod init;
+mod keys;
 mod report;
 mod run;
 mod sim;
@@ -38,6 +39,8 @@ enum Command {
     Verify(verify::Args),
     /// Say why captured requests do not pass, and what to do about it
     Doctor(doctor::Args),
+    /// Say which keys are trusted, until when, and which of them can go
+    Keys(keys::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

@@ -12,9 +12,9 @@ use super::reference::Outside;
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
 use crate::gate::upstream::{self, Format};
-use crate::limit;
 use crate::secret::Secret;
 use crate::wechat::pay_v2::SignType;
+use crate::{keyring, limit};
 
 /// WeChat hangs up after 5 s. What an upstream may take of it leaves 500 ms for the network, the signature and both round
 /// trips to the store.
@@ -85,7 +85,7 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     let allow_from = table.take("allow_from").map(|value| address_ranges(&value, findings)).unwrap_or_default();
     let limits = limits(&mut table, findings);
     let protocol = protocol(&mut table, window, outside, findings);
-    if let (Some(ProtocolSettings::PayV2(_)), Some(written)) = (&protocol, &written_window) {
+    if let (Some((ProtocolSettings::PayV2(_), _)), Some(written)) = (&protocol, &written_window) {
         let message = format!("`{}` says nothing about pay-v2, which signs no time", written.name());
         findings.problem(written.key_at(), message, "remove it; `max_age = \"72h\"` bounds the age of what is told");
     }
@@ -96,11 +96,12 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     table.finish(findings);
     let targets = upstream.iter().flat_map(|(_, targets)| targets.clone()).collect();
     let settings = match (&route, protocol, upstream) {
-        (Some(route), Some(protocol), Some((upstream, _))) => Some(Settings {
+        (Some(route), Some((protocol, download)), Some((upstream, _))) => Some(Settings {
             name: name.to_owned(),
             host: route.host.clone(),
             path: route.path.clone(),
             protocol,
+            download,
             allow_from: allow_from.into_iter().map(|(range, _)| range).collect(),
             limits,
             upstream,
@@ -157,7 +158,7 @@ fn protocol(
     window: Duration,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
-) -> Option<ProtocolSettings> {
+) -> Option<(ProtocolSettings, Option<keyring::Settings>)> {
     let protocol = table.require("protocol", findings, PROTOCOL_HINT);
     let keys = table.take("keys");
     let expect = table.take("expect");
@@ -184,11 +185,15 @@ fn protocol(
         Some(keys::Expect::default())
     };
     match spoken {
-        Spoken::PayV3 => keys::pay_v3(&keys?, expect?, window, outside, findings).map(ProtocolSettings::PayV3),
+        Spoken::PayV3 => {
+            let (pay, download) = keys::pay_v3(&keys?, expect?, window, outside, findings)?;
+            Some((ProtocolSettings::PayV3(pay), download))
+        }
         Spoken::PayV2 => {
             let sign_type = sign_type(table, findings);
             let max_age = max_age(table, findings);
-            keys::pay_v2(&keys?, expect?, sign_type?, max_age, outside, findings).map(ProtocolSettings::PayV2)
+            let pay = keys::pay_v2(&keys?, expect?, sign_type?, max_age, outside, findings)?;
+            Some((ProtocolSettings::PayV2(pay), None))
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod cross;
 mod document;
+mod download;
 mod endpoint;
 mod files;
 mod fixed;
@@ -124,7 +125,8 @@ fn settings(document: &DeTable<'_>, outside: &mut Outside<'_>, findings: &mut Fi
     cross::targets(&server, &endpoints, findings);
     cross::ages(&store, &endpoints, findings);
     cross::paths(&store, &audit, &audit_at, findings);
-    let endpoints = endpoints.into_iter().filter_map(|found| found.settings).collect();
+    let mut endpoints: Vec<_> = endpoints.into_iter().filter_map(|found| found.settings).collect();
+    download::keep_beside(&store, endpoints.iter_mut().filter_map(|endpoint| endpoint.download.as_mut()));
     Config { server, admin, store, audit, endpoints }
 }
 

@@ -19,7 +19,7 @@ use prometheus::IntGauge;
 use crate::clock::UnixTime;
 use crate::reason::Reason;
 use audit::Audit;
-pub use metrics::EndpointMetrics;
+pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
 
@@ -107,7 +107,7 @@ pub struct Readings {
     pub bans_active: usize,
     /// Whether the store can promise something.
     pub is_store_up: bool,
-    /// Ends of the certificates that are configured.
+    /// Ends of the certificates that are trusted.
     pub expiries: Vec<KeyExpiry>,
 }
 
@@ -163,6 +163,11 @@ impl Observe {
         let open = self.0.metrics.connections.clone();
         open.inc();
         ConnectionGuard(open)
+    }
+
+    /// The metrics of a merchant's downloads of platform certificates; the same for every reload.
+    pub fn downloads(&self, mchid: &str) -> DownloadMetrics {
+        self.0.metrics.downloads(mchid)
     }
 
     /// A reload was taken or rejected.

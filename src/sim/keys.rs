@@ -48,7 +48,21 @@ pub struct Platform {
     pub public_key: PrivateKey,
 }
 
+/// A platform certificate as WeChat lists it for merchants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Upper-case hex.
+    pub serial: String,
+    /// The certificate.
+    pub pem: String,
+}
+
 impl Platform {
+    /// The certificate without its private key.
+    pub fn listed(&self) -> Listed {
+        Listed { serial: self.certificate_serial.clone(), pem: self.certificate_pem.clone() }
+    }
+
     /// The key and the id of it that goes into `Wechatpay-Serial`.
     pub fn signer(&self, by: SignedBy) -> (&PrivateKey, &str) {
         match by {
@@ -117,6 +131,9 @@ struct Files {
     stranger: String,
 }
 
+/// Whom a platform certificate names. In life: Tenpay.com sign.
+const PLATFORM_NAME: &str = "Tenpay.com TEST sign (not Tenpay)";
+
 const NUMBERS: &str = "sim.json";
 const CERTIFICATE: &str = "wechatpay_cert.pem";
 const CERTIFICATE_KEY: &str = "wechatpay_cert_key.pem";
@@ -149,7 +166,7 @@ impl Keys {
 
     /// New keys, certificates and an APIv3 key for the merchant `mchid` with the app `appid`.
     pub fn generate(mchid: &str, appid: &str) -> Result<Self, KeysError> {
-        let (certificate_serial, certificate, certificate_key) = self_signed("Tenpay.com TEST sign (not Tenpay)")?;
+        let (certificate_serial, certificate, certificate_key) = self_signed(PLATFORM_NAME)?;
         let (merchant_serial, merchant_certificate, merchant_key) = self_signed(mchid)?;
         let numbers = Numbers {
             mchid: mchid.to_owned(),
@@ -169,6 +186,24 @@ impl Keys {
             stranger: key_pair()?.serialize_pem(),
         };
         files.parse()
+    }
+
+    /// The same keys after WeChat has changed to a new platform certificate.
+    pub fn with_new_certificate(&self) -> Result<Self, KeysError> {
+        let (serial, pem, key) = self_signed(PLATFORM_NAME)?;
+        let key = PrivateKey::from_pem(&key).map_err(|error| KeysError::Content(CERTIFICATE_KEY, error.to_string()))?;
+        let mut keys = self.clone();
+        (keys.platform.certificate_serial, keys.platform.certificate_pem) = (serial, pem);
+        keys.platform.certificate_key = key;
+        Ok(keys)
+    }
+
+    /// The same keys after the merchant has changed its APIv3 key.
+    #[must_use]
+    pub fn with_api_v3_key(&self, api_v3_key: [u8; 32]) -> Self {
+        let mut keys = self.clone();
+        keys.merchant.api_v3_key = api_v3_key;
+        keys
     }
 
     /// Reads a folder that [`Keys::save`] wrote.
