@@ -4,6 +4,10 @@
 //! type: only a policy makes a [`Cleared`], and only a [`Cleared`] can be forwarded.
 
 pub mod ask;
+pub mod code;
+mod file;
+pub mod files;
+pub mod problem;
 
 /// What a policy let through. Its field is private: nothing outside this module can clear an event.
 ///
