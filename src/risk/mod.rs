@@ -4,6 +4,8 @@
 //! type: only a policy makes a [`Cleared`], and only a [`Cleared`] can be forwarded.
 
 pub mod ask;
+pub mod expr;
+pub mod schema;
 
 /// What a policy let through. Its field is private: nothing outside this module can clear an event.
 ///
