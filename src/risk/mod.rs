@@ -8,6 +8,8 @@ pub mod code;
 mod file;
 pub mod files;
 pub mod problem;
+pub mod expr;
+pub mod schema;
 
 /// What a policy let through. Its field is private: nothing outside this module can clear an event.
 ///

@@ -1,0 +1,2 @@
+//! What judging costs.
+fn main() {}
