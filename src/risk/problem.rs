@@ -134,7 +134,8 @@ fn problem(files: &Files, code: Code, at: Spot, message: String, remedy: String)
         column: lead.chars().count().saturating_add(1),
         message,
         remedy,
-        excerpt: (!line.trim().is_empty()).then(|| excerpt(line, lead.chars().count(), piece.trim_end().chars().count())),
+        excerpt: (!line.trim().is_empty())
+            .then(|| excerpt(line, lead.chars().count(), piece.trim_end().chars().count())),
     }
 }
 

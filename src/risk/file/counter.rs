@@ -28,7 +28,12 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<CounterDe
     let is_ratio = matches!(measure, Some(MeasureDef::Ratio { .. }));
     if (key.is_empty() && !is_ratio) || key.len() > MAX_KEYS {
         let message = format!("{} has {} keys, expected 1 to {MAX_KEYS}", table.what(), key.len());
-        findings.add(Code::MissingKey, table.at(), message, "`key: [event.appid, event.payer.openid]`: what is counted apart");
+        findings.add(
+            Code::MissingKey,
+            table.at(),
+            message,
+            "`key: [event.appid, event.payer.openid]`: what is counted apart",
+        );
     }
     let window = table.require("window", findings).and_then(|window| window.duration(findings, WINDOWS));
     let resolution = table.take("resolution").and_then(|slice| slice.duration(findings, WINDOWS));

@@ -14,12 +14,8 @@ const KINDS: [(&str, DocumentKind); 4] = [
     ("Macros", DocumentKind::Macros),
     ("Overrides", DocumentKind::Overrides),
 ];
-pub(super) const ON_ERROR: [(&str, OnError); 4] = [
-    ("ignore", OnError::Ignore),
-    ("flag", OnError::Flag),
-    ("hold", OnError::Hold),
-    ("reject", OnError::Reject),
-];
+pub(super) const ON_ERROR: [(&str, OnError); 4] =
+    [("ignore", OnError::Ignore), ("flag", OnError::Flag), ("hold", OnError::Hold), ("reject", OnError::Reject)];
 /// Scores of one rule.
 pub(super) const SCORES: std::ops::RangeInclusive<i64> = -100..=100;
 

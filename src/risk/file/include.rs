@@ -32,7 +32,12 @@ fn follow<'d>(
             if way.contains(&file) {
                 let names: Vec<&str> = way.iter().chain([&file]).map(|file| findings.files().path(*file)).collect();
                 let message = format!("files include each other in a circle: {}", names.join(" > "));
-                findings.add(Code::Include, pattern.at, message, "let what both want stand in a file that includes neither");
+                findings.add(
+                    Code::Include,
+                    pattern.at,
+                    message,
+                    "let what both want stand in a file that includes neither",
+                );
                 continue;
             }
             if way.len() > MAX_DEPTH {
@@ -76,10 +81,9 @@ fn matches(from: FileId, pattern: &Text, findings: &mut Findings<'_>) -> Vec<Fil
 fn fits(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
-        Some((begin, end)) => path
-            .strip_prefix(begin)
-            .and_then(|rest| rest.strip_suffix(end))
-            .is_some_and(|middle| !middle.contains('/')),
+        Some((begin, end)) => {
+            path.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end)).is_some_and(|middle| !middle.contains('/'))
+        }
     }
 }
 

@@ -9,8 +9,7 @@ use crate::risk::files::Spanned;
 use crate::risk::problem::Findings;
 
 const TYPES: [(&str, ListType); 3] = [("string", ListType::Text), ("int", ListType::Int), ("cidr", ListType::Cidr)];
-const SOURCE_HINT: &str =
-    "one of `{ inline: [a, b] }`, `{ file: ./lists/names.txt }` and `{ dynamic: true }` (values in the gateway's store)";
+const SOURCE_HINT: &str = "one of `{ inline: [a, b] }`, `{ file: ./lists/names.txt }` and `{ dynamic: true }` (values in the gateway's store)";
 
 pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<ListDef> {
     let mut table = Table::of(node, "a list", findings)?;
@@ -38,7 +37,8 @@ fn source(value: Value<'_>, of: Option<&Spanned<ListType>>, findings: &mut Findi
     }
     for key in ["redis_set", "refresh", "max", "http"] {
         if let Some(unsupported) = table.take(key) {
-            let remedy = "write `source: { dynamic: true }` and fill the list by `wxgate lists add`, whatever the store is";
+            let remedy =
+                "write `source: { dynamic: true }` and fill the list by `wxgate lists add`, whatever the store is";
             findings.add(Code::Source, unsupported.key_at(), format!("a source `{key}` is not supported"), remedy);
             return None;
         }

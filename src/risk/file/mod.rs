@@ -6,15 +6,15 @@ mod document;
 mod include;
 mod list;
 mod rule;
-mod testing;
 pub(super) mod table;
+mod testing;
 pub(super) mod yaml;
 
 use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::files::{FileId, Spanned, Spot};
+use super::files::{FileId, Spanned};
 use yaml::Node;
 
 pub(super) use document::read;
@@ -224,11 +224,13 @@ pub(super) struct ExceptionDef {
 pub(super) struct TestDef {
     pub(super) name: Text,
     pub(super) at: Option<Text>,
-    /// `event`, `order`, `http`, `client`, `lists`: read against the schema when the test is set up.
+    /// `event`, `order`, `lists` and so on: read against the schema when the test is set up.
     pub(super) event: Option<Node>,
     pub(super) order: Option<Node>,
     pub(super) http: Option<Node>,
     pub(super) client: Option<Node>,
+    pub(super) route: Option<Node>,
+    pub(super) verify: Option<Node>,
     pub(super) lists: Option<Node>,
     pub(super) history: Vec<HistoryDef>,
     /// How often the same event comes, at least once.
@@ -258,7 +260,6 @@ pub(super) enum Seen {
 /// What a test expects; none: it does not matter.
 #[derive(Clone, Debug)]
 pub(super) struct ExpectDef {
-    pub(super) at: Spot,
     pub(super) fires: Option<Spanned<bool>>,
     pub(super) action: Option<Spanned<Option<Action>>>,
     pub(super) score: Option<Spanned<i64>>,
@@ -279,6 +280,19 @@ pub(super) struct OverrideDef {
     pub(super) importance: Option<Importance>,
     pub(super) owner: Option<String>,
     pub(super) exceptions: Option<Vec<ExceptionDef>>,
+}
+
+impl ExpectDef {
+    fn is_empty(&self) -> bool {
+        let Self { fires, action, score, reason, message, excepted_by, degraded, counters } = self;
+        let texts = [reason, message, excepted_by];
+        fires.is_none()
+            && action.is_none()
+            && score.is_none()
+            && degraded.is_none()
+            && counters.is_empty()
+            && texts.iter().all(|text| text.is_none())
+    }
 }
 
 impl Action {

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use super::document::{SCORES, is_name, on_error};
+use super::document::{SCORES, on_error};
 use super::table::{Table, Value};
 use super::yaml::{Kind, Node};
-use super::{
-    Action, ExceptionDef, Importance, Mode, OnExpiry, OverrideDef, RejectAnswer, RuleDef, Text, testing,
-};
+use super::{Action, ExceptionDef, Importance, Mode, OnExpiry, OverrideDef, RejectAnswer, RuleDef, Text, testing};
 use crate::risk::code::Code;
 use crate::risk::files::Spanned;
 use crate::risk::problem::Findings;
@@ -117,7 +115,12 @@ pub(super) fn mode(value: Value<'_>, findings: &mut Findings<'_>) -> Option<Span
     let part = part?;
     if matches!(part.value, 0 | 100) {
         let instead = if part.value == 0 { "shadow" } else { "enforce" };
-        findings.add(Code::Percent, part.at, format!("{}% is `{instead}`", part.value), format!("write `mode: {instead}`"));
+        findings.add(
+            Code::Percent,
+            part.at,
+            format!("{}% is `{instead}`", part.value),
+            format!("write `mode: {instead}`"),
+        );
     }
     Some(Spanned::new(Mode::Percent(part.value), part.at))
 }
@@ -151,9 +154,9 @@ pub(super) fn read_override(node: &Node, findings: &mut Findings<'_>) -> Option<
     let set = table.require("set", findings).and_then(|set| set.table("`set`", findings));
     table.finish(findings);
     let mut set = set?;
-    let exceptions = set.take("exceptions").map(|value| {
-        value.items(findings).into_iter().filter_map(|item| exception(item.node(), findings)).collect()
-    });
+    let exceptions = set
+        .take("exceptions")
+        .map(|value| value.items(findings).into_iter().filter_map(|item| exception(item.node(), findings)).collect());
     let changed = OverrideDef {
         mode: set.take("mode").and_then(|value| mode(value, findings)),
         action: set.take("action").and_then(|value| value.choice(findings, &ACTIONS)),
@@ -167,4 +170,3 @@ pub(super) fn read_override(node: &Node, findings: &mut Findings<'_>) -> Option<
     set.finish(findings);
     why.map(|_| changed)
 }
-

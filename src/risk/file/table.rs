@@ -118,7 +118,10 @@ impl<'n> Table<'n> {
         for (key, _) in self.left {
             let name = quoted(&key.name);
             if key.bare {
-                let message = format!("{name} is a key without a value in {}: a comma in braces ended the value before it", self.what);
+                let message = format!(
+                    "{name} is a key without a value in {}: a comma in braces ended the value before it",
+                    self.what
+                );
                 findings.add(Code::FlowComma, key.at, message, "quote the value that has a comma in it: '…, …'");
                 continue;
             }
@@ -206,7 +209,11 @@ impl<'n> Value<'n> {
     }
 
     /// A whole number within bounds.
-    pub(in crate::risk) fn int(&self, findings: &mut Findings<'_>, bounds: RangeInclusive<i64>) -> Option<Spanned<i64>> {
+    pub(in crate::risk) fn int(
+        &self,
+        findings: &mut Findings<'_>,
+        bounds: RangeInclusive<i64>,
+    ) -> Option<Spanned<i64>> {
         let number = self.node.as_scalar().and_then(super::yaml::Scalar::as_int).filter(|n| bounds.contains(n));
         if number.is_none() {
             let what = format!("a whole number from {} to {}", bounds.start(), bounds.end());
@@ -227,7 +234,11 @@ impl<'n> Value<'n> {
     }
 
     /// One of several words.
-    pub(in crate::risk) fn choice<T: Copy>(&self, findings: &mut Findings<'_>, choices: &[(&str, T)]) -> Option<Spanned<T>> {
+    pub(in crate::risk) fn choice<T: Copy>(
+        &self,
+        findings: &mut Findings<'_>,
+        choices: &[(&str, T)],
+    ) -> Option<Spanned<T>> {
         let text = self.node.as_scalar().map_or("", |scalar| scalar.text.as_str());
         let chosen = choices.iter().find(|(word, _)| *word == text);
         if chosen.is_none() {
@@ -284,5 +295,6 @@ pub(in crate::risk) fn duration(text: &str) -> Option<Duration> {
 pub(in crate::risk) fn show_duration(span: Duration) -> String {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let whole = SPANS.iter().find(|(_, factor)| millis > 0 && millis.checked_rem(*factor) == Some(0));
-    whole.map_or_else(|| "0s".to_owned(), |(name, factor)| format!("{}{name}", millis.checked_div(*factor).unwrap_or(0)))
+    whole
+        .map_or_else(|| "0s".to_owned(), |(name, factor)| format!("{}{name}", millis.checked_div(*factor).unwrap_or(0)))
 }

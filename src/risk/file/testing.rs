@@ -22,7 +22,7 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<TestDef> 
     }
     let mut part = |key| table.take(key).map(|value: Value<'_>| value.node().clone());
     let (event, order, http) = (part("event"), part("order"), part("http"));
-    let (client, lists) = (part("client"), part("lists"));
+    let (client, lists, route, verify) = (part("client"), part("lists"), part("route"), part("verify"));
     let store = table.take("store").and_then(|store| store.choice(findings, &[("up", false), ("down", true)]));
     let test = TestDef {
         at: table.take("at").and_then(|at| {
@@ -33,6 +33,8 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<TestDef> 
         order,
         http,
         client,
+        route,
+        verify,
         lists,
         history: histories(&mut table, findings),
         times: repeat(&mut table, findings).unwrap_or(1),
@@ -66,7 +68,8 @@ fn history(value: Value<'_>, findings: &mut Findings<'_>) -> Option<HistoryDef> 
         [None, Some(list), None] => Seen::Values(values(list, findings)),
         [None, None, Some(count)] => Seen::Count(count.int(findings, COUNTS)?.value),
         _ => {
-            let remedy = "one of `value: 5` (a number), `values: [T1]` (different values) and `count: 10` (so many of them)";
+            let remedy =
+                "one of `value: 5` (a number), `values: [T1]` (different values) and `count: 10` (so many of them)";
             findings.add(Code::WrongKind, value.at(), "`history` says one thing of its counter", remedy);
             return None;
         }
@@ -84,7 +87,6 @@ fn expect(value: Value<'_>, findings: &mut Findings<'_>) -> Option<ExpectDef> {
     let fires = truth(table.take("fires"), findings);
     let degraded = truth(table.take("degraded"), findings);
     let expect = ExpectDef {
-        at,
         fires,
         degraded,
         action: table.take("action").and_then(|value| action(value, findings)),
@@ -95,6 +97,10 @@ fn expect(value: Value<'_>, findings: &mut Findings<'_>) -> Option<ExpectDef> {
         counters: counters(&mut table, findings),
     };
     table.finish(findings);
+    if expect.is_empty() {
+        let remedy = "add `fires: true`, or one of action, score, reason, message, excepted_by, degraded and counters";
+        findings.add(Code::TestSetup, at, "`expect` expects nothing", remedy);
+    }
     Some(expect)
 }
 

@@ -1,0 +1,36 @@
+//! The tests that rules bring along: run whenever the rules are loaded, on a clock that stands still, with counters that
+//! have the history that a test gives them. A rule whose test fails does not load.
+
+mod compare;
+mod fixture;
+mod scene;
+
+use std::sync::Arc;
+
+use super::file::{RuleDef, TestDef};
+use super::problem::Findings;
+use super::set::{Rule, RuleSet};
+
+/// Runs the tests of all rules of a set; gives how many passed. Those that fail are errors at their place.
+pub(super) fn run(set: &Arc<RuleSet>, defs: &[RuleDef], findings: &mut Findings<'_>) -> usize {
+    let mut passed = 0_usize;
+    for (def, rule) in defs.iter().zip(&set.rules) {
+        for (at, test) in def.tests.iter().enumerate() {
+            if def.tests.iter().take(at).any(|before| before.name.value == test.name.value) {
+                let message = format!("{} has two tests \"{}\"", def.id.value, test.name.value);
+                findings.add(super::code::Code::Duplicate, test.name.at, message, "give one of them another name");
+            }
+            if run_one(set, rule, test, findings) == Some(true) {
+                passed = passed.saturating_add(1);
+            }
+        }
+    }
+    passed
+}
+
+/// None: it cannot be run, which has been said.
+fn run_one(set: &Arc<RuleSet>, rule: &Rule, test: &TestDef, findings: &mut Findings<'_>) -> Option<bool> {
+    let mut scene = scene::Scene::read(set, test, findings)?;
+    let played = scene.play(rule, test.times);
+    Some(compare::compare(rule, test, &played, findings))
+}
