@@ -9,18 +9,31 @@
 //! `docs/rules.md` is the reference; where this language means something else than CEL, its section "Differences from
 //! CEL" says so, and the differential test beside `tests/` names the same list.
 
+mod check;
+mod eval;
+mod functions;
+mod known;
 mod lists;
+mod node;
 mod parse;
 mod problem;
 mod scope;
+#[cfg(test)]
+mod tests;
+mod tokens;
 mod value;
 
+pub use functions::{FUNCTIONS, Function};
 pub use lists::Members;
 pub use problem::{Code, ExprProblem, Span};
 pub use scope::{CounterType, Kept, Scope};
 pub use value::{EvalError, Reason, Seen, Value};
 
 use std::sync::Arc;
+
+use check::{Checked, Checker, Part};
+use known::Known;
+use node::{Bool, Fault, Lowered};
 
 use crate::risk::ask::Counted;
 use crate::risk::schema::{Facts, FieldId, Type};
@@ -85,13 +98,23 @@ pub struct Reads {
     pub asks: Vec<ListUse>,
 }
 
+/// Longest text of an expression, in bytes.
+pub const MAX_TEXT: usize = 2000;
+/// The most that an expression may cost, in the units of [`Expr::cost`].
+pub const MAX_COST: u32 = 10_000;
+
 /// An expression, checked and ready to run. It is evaluated by any number of threads at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Expr {
     text: Box<str>,
-    ty: Type,
-    reads: Reads,
+    lowered: Lowered,
+    masked: bool,
+    /// What is known where it holds.
+    yes: Known,
     constant: Option<bool>,
+    sites: Box<[Span]>,
+    parts: Box<[Part]>,
+    reads: Reads,
     cost: u32,
 }
 
@@ -103,16 +126,67 @@ pub fn compile(text: &str, scope: &Scope, want: Want) -> Result<Expr, Vec<ExprPr
 /// Like [`compile`], for an expression that is only evaluated where all of `given` hold: a counter's key under its
 /// `when`, an exception of a rule. What those make sure of needs no guard here.
 pub fn compile_given(text: &str, scope: &Scope, want: Want, given: &[&Expr]) -> Result<Expr, Vec<ExprProblem>> {
-    let (_, _) = (want, given);
-    parse::parse(text)?;
-    let _ = scope;
-    Ok(Expr { text: text.into(), ty: Type::Bool, reads: Reads::default(), constant: None, cost: 1 })
+    let node = parse::parse(text)?;
+    let known = given.iter().fold(Known::of(scope.family), |known, given| known.and(given.yes));
+    let mut checker = Checker::new(scope, true);
+    let checked = checker.check(&node, known);
+    let (Some(checked), true) = (checked, checker.problems.is_empty()) else {
+        return Err(in_order(checker.problems));
+    };
+    if let Some(problem) = want.refuses(&checked) {
+        return Err(vec![problem]);
+    }
+    let constant = match &checked.lowered {
+        Lowered::Bool(Bool::Const(value)) => Some(*value),
+        Lowered::Bool(_) if checked.yes.kinds.is_empty() => Some(false),
+        Lowered::Bool(_) if checked.no.kinds.is_empty() => Some(true),
+        _ => None,
+    };
+    Ok(Expr {
+        text: text.into(),
+        lowered: checked.lowered,
+        masked: checked.masked,
+        yes: checked.yes,
+        constant,
+        sites: checker.sites.into(),
+        parts: checker.parts.into(),
+        reads: checker.reads,
+        cost: checker.cost,
+    })
 }
 
 /// Checks a macro of the scope by itself: names and types, but not guards, which are the matter of whoever uses it.
-pub fn check_macro(index: usize, scope: &Scope) -> Result<Type, Vec<ExprProblem>> {
-    let _ = (index, scope);
-    Ok(Type::Bool)
+/// Gives its type; of a macro that is a list, none.
+pub fn check_macro(index: usize, scope: &Scope) -> Result<Option<Type>, Vec<ExprProblem>> {
+    let Some(body) = scope.macros.get(index).map(|known| &known.body) else { return Ok(None) };
+    if matches!(body.kind, parse::NodeKind::List(_)) {
+        return Ok(None);
+    }
+    let mut checker = Checker::new(scope, false);
+    match checker.check(body, Known::of(scope.family)) {
+        Some(checked) if checker.problems.is_empty() => Ok(Some(checked.lowered.ty())),
+        _ => Err(in_order(checker.problems)),
+    }
+}
+
+fn in_order(mut problems: Vec<ExprProblem>) -> Vec<ExprProblem> {
+    problems.sort_by_key(|problem| problem.span);
+    problems
+}
+
+impl Want {
+    /// What is wrong with a value here, if anything is.
+    fn refuses(self, checked: &Checked) -> Option<ExprProblem> {
+        let ty = checked.lowered.ty();
+        let (fits, wanted) = match self {
+            Self::Condition => (ty == Type::Bool, "a condition"),
+            Self::Number => (matches!(ty, Type::Int | Type::Fen | Type::Duration | Type::Time), "a number"),
+            Self::Key => (!matches!(ty, Type::Ratio), "a single value"),
+            Self::Any => (true, "a value"),
+        };
+        let message = format!("this is {}, but {wanted} is wanted", ty.name());
+        (!fits).then(|| ExprProblem::new(Code::TypeMismatch, checked.span, message))
+    }
 }
 
 impl Expr {
@@ -123,38 +197,51 @@ impl Expr {
 
     /// The type of its value.
     pub fn ty(&self) -> Type {
-        self.ty
+        self.lowered.ty()
     }
 
     /// Whether it holds. An expression that is no condition never does.
+    #[inline]
     pub fn holds(&self, env: &Env<'_>) -> Result<bool, EvalError> {
-        let _ = env;
-        Ok(false)
+        match &self.lowered {
+            Lowered::Bool(condition) => condition.eval(env).map_err(|fault| self.error(fault)),
+            _ => Ok(false),
+        }
     }
 
-    /// Its number: an `Int`, fen of a `Fen`, milliseconds of a `Time` or `Duration`; 0 for what is no number.
+    /// Its number: an `Int`, fen of a `Fen`, milliseconds of a `Time` or `Duration`, 20260301 of a `Date`; 0 for what is
+    /// no number.
     pub fn number(&self, env: &Env<'_>) -> Result<i64, EvalError> {
-        let _ = env;
-        Ok(0)
+        match &self.lowered {
+            Lowered::Number(number, _) => number.eval(env).map_err(|fault| self.error(fault)),
+            _ => Ok(0),
+        }
     }
 
     /// Its value.
     pub fn value<'a>(&'a self, env: &Env<'a>) -> Result<Value<'a>, EvalError> {
-        let _ = env;
-        Ok(Value::Bool(false))
+        self.lowered.value(env).map_err(|fault| self.error(fault))
     }
 
     /// Its value as a person may read it: what names a person is masked.
     pub fn shown(&self, env: &Env<'_>) -> Result<String, EvalError> {
-        let _ = env;
-        Ok(String::new())
+        self.show(&self.lowered, self.masked, env)
     }
 
-    /// The value of each of its parts, in the order of the text; a macro's parts follow the macro. For verdicts that
-    /// explain themselves and for `rules explain`; it may allocate.
-    pub fn explain(&self, env: &Env<'_>) -> Vec<Seen> {
-        let _ = env;
-        Vec::new()
+    /// The value of each of its parts, in the order of the text and a whole before its parts; a macro's parts follow the
+    /// macro. Parts that were passed over by `&&`, `||` or `?:` are told as well. For verdicts that explain themselves
+    /// and for `rules explain`; it allocates.
+    pub fn explain(&self, scope: &Scope, env: &Env<'_>) -> Vec<Seen> {
+        let seen = |part: &Part| Seen {
+            span: part.span,
+            inside: part.inside,
+            text: part
+                .span
+                .of(part.inside.map_or(&self.text, |index| scope.macro_text(index).unwrap_or_default()))
+                .to_owned(),
+            value: self.show(&part.lowered, part.masked, env),
+        };
+        self.parts.iter().map(seen).collect()
     }
 
     /// What it may read.
@@ -171,9 +258,17 @@ impl Expr {
     pub fn cost(&self) -> u32 {
         self.cost
     }
-}
 
-/// Longest text of an expression, in bytes.
-pub const MAX_TEXT: usize = 2000;
-/// The most that an expression may cost, in the units of [`Expr::cost`].
-pub const MAX_COST: u32 = 10_000;
+    fn show(&self, lowered: &Lowered, masked: bool, env: &Env<'_>) -> Result<String, EvalError> {
+        let value = lowered.value(env).map_err(|fault| self.error(fault))?;
+        Ok(match &value {
+            Value::Text(text) if masked => value::masked(text),
+            value => value.to_string(),
+        })
+    }
+
+    fn error(&self, fault: Fault) -> EvalError {
+        let span = self.sites.get(usize::from(fault.site)).copied().unwrap_or_default();
+        EvalError { span, reason: fault.reason }
+    }
+}

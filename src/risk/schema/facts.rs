@@ -71,6 +71,15 @@ pub enum Fact<'e> {
 }
 
 impl<'e> Fact<'e> {
+    /// The text or the word, if it is one.
+    #[inline]
+    pub fn as_text(self) -> Option<&'e str> {
+        match self {
+            Self::Text(text) | Self::Member(_, text) => Some(text),
+            Self::Absent | Self::Int(_) | Self::Ip(_) | Self::Texts(_) | Self::There => None,
+        }
+    }
+
     pub(super) fn text(text: Option<&'e str>) -> Self {
         text.map_or(Self::Absent, Self::Text)
     }

@@ -138,6 +138,11 @@ impl Family {
 pub struct FieldId(pub(super) u8);
 
 impl FieldId {
+    /// Its place in [`FIELDS`].
+    pub const fn index(self) -> u8 {
+        self.0
+    }
+
     /// The field.
     pub fn field(self) -> &'static Field {
         FIELDS.get(usize::from(self.0)).unwrap_or(&FIELDS[0])
