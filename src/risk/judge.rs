@@ -81,7 +81,6 @@ pub(super) fn judge(set: &RuleSet, env: &Env<'_>, moment: &Moment<'_>, verdict: 
 }
 
 fn hit(set: &RuleSet, rule: &Rule, env: &Env<'_>, enforced: bool) -> Hit {
-    let shown = |value: Result<String, EvalError>| value.unwrap_or_else(|error| error.reason.to_string());
     Hit {
         rule: Arc::clone(&rule.id),
         set: Arc::clone(&set.name),
@@ -92,7 +91,7 @@ fn hit(set: &RuleSet, rule: &Rule, env: &Env<'_>, enforced: bool) -> Hit {
         category: rule.category.clone(),
         importance: rule.importance,
         message: rule.message.as_ref().map(|message| message.write(env, &set.zone)),
-        saw: rule.when.explain(env).into_iter().map(|seen| (seen.text, shown(seen.value))).collect(),
+        saw: rule.saw(&set.scope, env),
         allowed_by: None,
     }
 }

@@ -143,7 +143,13 @@ fn problem(files: &Files, code: Code, at: Spot, message: String, remedy: String)
 fn excerpt(line: &str, at: usize, len: usize) -> Excerpt {
     let all = line.chars().count();
     let start = if all <= MAX_SHOWN { 0 } else { at.saturating_sub(MAX_SHOWN / 3) };
-    let shown: Vec<char> = line.chars().skip(start).take(MAX_SHOWN).map(printable).collect();
+    let mut shown: Vec<char> = line.chars().skip(start).take(MAX_SHOWN).map(printable).collect();
+    if let (Some(first), true) = (shown.first_mut(), start > 0) {
+        *first = '…';
+    }
+    if let (Some(last), true) = (shown.last_mut(), start.saturating_add(MAX_SHOWN) < all) {
+        *last = '…';
+    }
     let lead = at.saturating_sub(start);
     let width = |chars: &[char]| chars.iter().map(|c| columns(*c)).sum::<usize>();
     let indent = " ".repeat(width(shown.get(..lead).unwrap_or(&shown)));

@@ -54,8 +54,14 @@ fn parts(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut
             document.score = score(table, findings);
             document.rules = required(table, "rules", findings, rule::read);
         }
-        DocumentKind::Lists => document.lists = table.each("lists", findings, list::read),
-        DocumentKind::Macros => document.macros = table.each("macros", findings, read_macro),
+        DocumentKind::Lists => {
+            document.include = table.texts("include", findings);
+            document.lists = table.each("lists", findings, list::read);
+        }
+        DocumentKind::Macros => {
+            document.include = table.texts("include", findings);
+            document.macros = table.each("macros", findings, read_macro);
+        }
         DocumentKind::Overrides => document.overrides = required(table, "overrides", findings, rule::read_override),
     }
     Some(document)

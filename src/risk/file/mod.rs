@@ -205,6 +205,8 @@ pub(super) struct RuleDef {
     pub(super) hold_for: Option<Spanned<Duration>>,
     pub(super) on_expiry: Option<OnExpiry>,
     pub(super) score: Option<Spanned<i64>>,
+    /// Whether it says what it does at all, be it in a wrong way.
+    pub(super) has_effect: bool,
     pub(super) reason: Text,
     pub(super) message: Option<Text>,
     pub(super) on_error: Option<OnError>,

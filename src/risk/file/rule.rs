@@ -42,7 +42,9 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<RuleDef> 
     described(&mut table, findings);
     let title = bounded(table.require_text("title", findings), MAX_TITLE, findings);
     let message = bounded(table.text("message", findings), MAX_MESSAGE, findings);
+    let has_effect = table.has("action") || table.has("score");
     let rule = RuleDef {
+        has_effect,
         category: table.take("category").and_then(|value| super::document::ident(value, findings)),
         importance: importance(&mut table, findings).unwrap_or_default(),
         owner: table.text("owner", findings).map(|owner| owner.value),

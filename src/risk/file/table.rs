@@ -60,6 +60,11 @@ impl<'n> Table<'n> {
         &self.what
     }
 
+    /// Whether a key is there that was not taken yet.
+    pub(in crate::risk) fn has(&self, key: &str) -> bool {
+        self.left.iter().any(|(known, _)| known.name == key)
+    }
+
     /// The value of a key, if it is there.
     pub(in crate::risk) fn take(&mut self, key: &'static str) -> Option<Value<'n>> {
         self.asked.push(key);

@@ -14,6 +14,13 @@ use crate::risk::files::Files;
 use crate::risk::problem::{Findings, did_you_mean, quoted};
 use crate::risk::schema::Family;
 
+/// The most that the expressions of a set cost together, in steps of a few nanoseconds.
+const MAX_COST: u64 = 50_000;
+/// Most counters of a set: each event may move all of them.
+const MAX_COUNTERS: usize = 100;
+/// Most macros of a set.
+const MAX_MACROS: usize = 500;
+
 /// The zone of a set that names none: WeChat's own.
 const ZONE: &str = "Asia/Shanghai";
 
@@ -36,6 +43,7 @@ pub(in crate::risk) fn build(
     let zone = zone(document, findings)?;
     let defs = overrides::apply(document, overrides, findings);
     let mut scope = Scope::new(family);
+    bounds(document, included, findings)?;
     let all = || included.iter().copied().chain([document]);
     let lists = lists::add(all().flat_map(|document| &document.lists), &mut scope, findings);
     let macros = add_macros(all().flat_map(|document| &document.macros), &mut scope, findings);
@@ -46,11 +54,10 @@ pub(in crate::risk) fn build(
         }
     }
     let mode = document.mode.unwrap_or_default();
-    let rules: Vec<Option<Rule>> = defs.iter().map(|def| rule::build(def, mode, &scope, &zone, findings)).collect();
+    let rules = build_rules(document, &defs, (&scope, &zone), &counters, findings);
     rule::check_only(&defs, findings);
     let digest = digest(findings.files(), document, included, overrides);
-    let rules: Vec<Rule> = rules.into_iter().flatten().collect();
-    let set = assemble(document, family, zone, digest, (lists, counters, rules));
+    let set = assemble(document, scope, zone, digest, (lists, counters, rules));
     if set.rules.len() == defs.len() {
         check::check(document, &defs, &set, now, findings);
     }
@@ -59,7 +66,7 @@ pub(in crate::risk) fn build(
 
 fn assemble(
     document: &Document,
-    family: Family,
+    scope: Scope,
     zone: TimeZone,
     digest: String,
     (lists, counters, rules): (Vec<List>, Vec<Counter>, Vec<Rule>),
@@ -70,8 +77,9 @@ fn assemble(
     RuleSet {
         name: Arc::from(document.name.value.as_str()),
         version: document.version,
-        family,
+        family: scope.family(),
         zone,
+        scope,
         digest: Arc::from(digest),
         wants: wants(&rules, &counters, |rule| rule.mode != crate::risk::file::Mode::Off),
         wants_of_all: wants(&rules, &counters, |_| true),
@@ -85,6 +93,32 @@ fn assemble(
     }
 }
 
+/// The rules, as far as they go without an error and within the budget.
+fn build_rules(
+    document: &Document,
+    defs: &[RuleDef],
+    (scope, zone): (&Scope, &TimeZone),
+    counters: &[Counter],
+    findings: &mut Findings<'_>,
+) -> Vec<Rule> {
+    let mode = document.mode.unwrap_or_default();
+    let mut cost = counters.iter().map(Counter::cost).fold(0, u64::saturating_add);
+    let mut rules = Vec::with_capacity(defs.len());
+    for def in defs {
+        if cost > MAX_COST {
+            let name = &document.name;
+            let message = format!("the expressions of {} cost more than {MAX_COST} steps together", name.value);
+            findings.add(Code::Budget, name.at, message, "split the set, and name in each endpoint those it needs");
+            break;
+        }
+        if let Some(rule) = rule::build(def, mode, scope, zone, findings) {
+            cost = cost.saturating_add(rule.cost());
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
 /// What the rules that `counts` ask for, and what the counters that they read ask for.
 fn wants(rules: &[Rule], counters: &[Counter], counts: impl Fn(&Rule) -> bool) -> Wants {
     let mut wants = Wants::default();
@@ -96,8 +130,7 @@ fn wants(rules: &[Rule], counters: &[Counter], counts: impl Fn(&Rule) -> bool) -
     wants.settle();
     for index in wants.counters.clone() {
         let Some(stored) = counters.get(index).and_then(|counter| counter.stored.as_ref()) else { continue };
-        let exprs = stored.when.iter().chain(&stored.add).chain(&stored.key).chain(&stored.by);
-        exprs.for_each(|expr| wants.add(expr));
+        stored.expressions().for_each(|expr| wants.add(expr));
     }
     wants.settle();
     wants
@@ -114,14 +147,29 @@ fn add_macros<'d>(
             Ok(index) => added.push((index, def)),
             Err(problems) => {
                 for problem in problems {
-                    // A name that is taken is told at the name.
-                    let text = if problem.code == crate::risk::expr::Code::Definition { &def.name } else { &def.expr };
-                    expression::tell(text, &[problem], findings);
+                    if problem.code == crate::risk::expr::Code::Definition {
+                        findings.add(Code::Duplicate, def.name.at, problem.message, "give one of them another name");
+                    } else {
+                        expression::tell(&def.expr, &[problem], findings);
+                    }
                 }
             }
         }
     }
     added
+}
+
+fn bounds(document: &Document, included: &[&Document], findings: &mut Findings<'_>) -> Option<()> {
+    let macros =
+        included.iter().map(|included| included.macros.len()).fold(document.macros.len(), usize::saturating_add);
+    for (what, count, most) in [("counters", document.counters.len(), MAX_COUNTERS), ("macros", macros, MAX_MACROS)] {
+        if count > most {
+            let message = format!("{} has {count} {what}, at most {most} are allowed", document.name.value);
+            findings.add(Code::Bound, document.name.at, message, "split the set");
+            return None;
+        }
+    }
+    Some(())
 }
 
 fn family(document: &Document, findings: &mut Findings<'_>) -> Option<Family> {

@@ -9,15 +9,12 @@ use crate::risk::code::Code;
 use crate::risk::file::{Action, Document, Mode, RuleDef};
 use crate::risk::problem::Findings;
 
-/// The most that the expressions of a set cost together, in steps of a few nanoseconds.
-const MAX_COST: u64 = 200_000;
 /// How long before its end an exception is worth a word, in days.
 const SOON_DAYS: u64 = 14;
 
 pub(super) fn check(document: &Document, defs: &[RuleDef], set: &RuleSet, now: UnixTime, findings: &mut Findings<'_>) {
     thresholds(document, findings);
     scores(document, set, findings);
-    budget(document, set, findings);
     unused(document, set, findings);
     twins(defs, findings);
     for (def, rule) in defs.iter().zip(&set.rules) {
@@ -80,25 +77,6 @@ fn scores(document: &Document, set: &RuleSet, findings: &mut Findings<'_>) {
             findings.add(Code::NoThreshold, first.at, message, "lower the threshold, or raise scores");
         }
         Some(_) => {}
-    }
-}
-
-fn budget(document: &Document, set: &RuleSet, findings: &mut Findings<'_>) {
-    let rules = set
-        .rules
-        .iter()
-        .flat_map(|rule| [&rule.when].into_iter().chain(rule.exceptions.iter().map(|exception| &exception.when)));
-    let counters = set.counters.iter().filter_map(|counter| counter.stored.as_ref());
-    let counters = counters.flat_map(|stored| stored.when.iter().chain(&stored.add).chain(&stored.key));
-    let cost: u64 = rules.chain(counters).map(|expr| u64::from(expr.cost())).fold(0, u64::saturating_add);
-    if cost > MAX_COST {
-        let message = format!("the expressions of {} cost {cost} steps together, at most {MAX_COST} may", set.name);
-        findings.add(
-            Code::Budget,
-            document.name.at,
-            message,
-            "split the set, and name in each endpoint those it needs",
-        );
     }
 }
 

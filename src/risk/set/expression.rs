@@ -37,14 +37,15 @@ pub(super) fn tell(text: &Text, problems: &[ExprProblem], findings: &mut Finding
 /// The code under which rule files tell it.
 fn code(code: expr::Code) -> Code {
     match code {
-        expr::Code::Syntax | expr::Code::Unsupported | expr::Code::BadLiteral | expr::Code::Arguments => {
-            Code::Expression
-        }
+        expr::Code::Syntax
+        | expr::Code::Unsupported
+        | expr::Code::BadLiteral
+        | expr::Code::Arguments
+        | expr::Code::Definition => Code::Expression,
         expr::Code::UnknownName => Code::UnknownName,
         expr::Code::TypeMismatch | expr::Code::MoneyAndNumber => Code::Type,
         expr::Code::Unguarded | expr::Code::NeverPresent => Code::Absent,
         expr::Code::TooLarge => Code::Cost,
-        expr::Code::Definition => Code::Duplicate,
     }
 }
 
@@ -59,7 +60,7 @@ fn remedy(code: expr::Code) -> &'static str {
         expr::Code::Unguarded => "write `has(…) && …` before it, or `.orValue(…)` behind it",
         expr::Code::NeverPresent => "compare `event.kind` with a kind that has it, or remove the condition",
         expr::Code::TooLarge => "split it into macros or rules",
-        expr::Code::Definition => "give it a name of its own",
+        expr::Code::Definition => "docs/rules.md says what a macro may be",
     }
 }
 

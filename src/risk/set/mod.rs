@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::ask::Measure;
-use super::expr::{Expr, ListUse, Members};
+use super::expr::{Env, Expr, ListUse, Members, Scope, Seen};
 use super::file::{Action, Importance, Mode, OnError, OnExpiry, RejectAnswer};
 use super::schema::{Family, FieldId};
 use crate::clock::UnixTime;
@@ -35,6 +35,8 @@ pub struct RuleSet {
     pub(super) version: i64,
     pub(super) family: Family,
     pub(super) zone: TimeZone,
+    /// The names that its expressions may use.
+    pub(super) scope: Scope,
     /// What it was made of, as 16 hexadecimal digits.
     pub(super) digest: Arc<str>,
     /// Names of lists by index.
@@ -167,6 +169,47 @@ impl RuleSet {
             importance: rule.importance,
             mode: rule.mode,
         })
+    }
+}
+
+impl Counter {
+    /// What its expressions cost, in steps of a few nanoseconds.
+    pub(super) fn cost(&self) -> u64 {
+        let exprs = self.stored.iter().flat_map(Stored::expressions);
+        exprs.map(|expr| u64::from(expr.cost())).fold(0, u64::saturating_add)
+    }
+}
+
+impl Stored {
+    /// All of its expressions.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.when.iter().chain(&self.add).chain(&self.key).chain(&self.by)
+    }
+}
+
+impl Rule {
+    /// What its condition and exceptions cost, in steps of a few nanoseconds.
+    pub(super) fn cost(&self) -> u64 {
+        let exprs = self.exceptions.iter().map(|exception| &exception.when).chain([&self.when]);
+        exprs.map(|expr| u64::from(expr.cost())).fold(0, u64::saturating_add)
+    }
+
+    /// What the smallest parts of its condition evaluated to, as written and as a person reads it; of macros that it uses
+    /// too.
+    pub(super) fn saw(&self, scope: &Scope, env: &Env<'_>) -> Vec<(String, String)> {
+        let parts = self.when.explain(scope, env);
+        let is_within = |part: &Seen, other: &Seen| {
+            part.inside == other.inside
+                && part.span != other.span
+                && other.span.start <= part.span.start
+                && part.span.end <= other.span.end
+        };
+        let leaves = parts.iter().filter(|other| !parts.iter().any(|part| is_within(part, other)));
+        let told = leaves.map(|leaf| {
+            let value = leaf.value.clone().unwrap_or_else(|error| format!("nothing: {}", error.reason));
+            (leaf.text.split_whitespace().collect::<Vec<_>>().join(" "), value)
+        });
+        told.collect()
     }
 }
 

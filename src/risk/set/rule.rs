@@ -65,7 +65,7 @@ pub(super) fn end_of(exception: &ExceptionDef, zone: &TimeZone) -> UnixTime {
 fn effects(def: &RuleDef, findings: &mut Findings<'_>) {
     let action = def.action.as_ref().map(|action| action.value);
     let id = &def.id.value;
-    if action.is_none() && def.score.is_none() {
+    if !def.has_effect && action.is_none() && def.score.is_none() {
         let remedy = "add `action: hold` or `score: 20`; to try it without effect, add `mode: shadow`";
         findings.add(Code::NoEffect, def.id.at, format!("rule {id} has neither an action nor a score"), remedy);
     }

@@ -7,18 +7,28 @@ mod scene;
 
 use std::sync::Arc;
 
+use super::code::Code;
 use super::file::{RuleDef, TestDef};
 use super::problem::Findings;
 use super::set::{Rule, RuleSet};
 
+/// Most tests of a set: they are run whenever the rules are loaded.
+const MOST_TESTS: usize = 2000;
+
 /// Runs the tests of all rules of a set; gives how many passed. Those that fail are errors at their place.
 pub(super) fn run(set: &Arc<RuleSet>, defs: &[RuleDef], findings: &mut Findings<'_>) -> usize {
     let mut passed = 0_usize;
+    let count = defs.iter().map(|def| def.tests.len()).fold(0, usize::saturating_add);
+    if let (Some(def), true) = (defs.last(), count > MOST_TESTS) {
+        let message = format!("{} has {count} tests, at most {MOST_TESTS} are run", set.name());
+        findings.add(Code::Bound, def.id.at, message, "split the set");
+        return passed;
+    }
     for (def, rule) in defs.iter().zip(&set.rules) {
         for (at, test) in def.tests.iter().enumerate() {
             if def.tests.iter().take(at).any(|before| before.name.value == test.name.value) {
                 let message = format!("{} has two tests \"{}\"", def.id.value, test.name.value);
-                findings.add(super::code::Code::Duplicate, test.name.at, message, "give one of them another name");
+                findings.add(Code::Duplicate, test.name.at, message, "give one of them another name");
             }
             if run_one(set, rule, test, findings) == Some(true) {
                 passed = passed.saturating_add(1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fixture::{self, Given, NOON};
 use crate::clock::UnixTime;
 use crate::event::Event;
-use crate::risk::ask::{Amount, CounterAsk, Measure};
+use crate::risk::ask::{Amount, Asks, CounterAsk, Measure};
 use crate::risk::code::Code;
 use crate::risk::expr::{Env, Expr, Members, Value};
 use crate::risk::file::yaml::{Kind as NodeKind, Node};
@@ -103,8 +103,8 @@ impl Scene {
         };
         let Some(amounts) = amounts(stored, history, findings) else { return };
         let mut seeded = std::mem::take(&mut self.model);
-        let order = self.policy.ask(&self.facts());
-        let order = seeded.claim("", order.asks(), self.at).order;
+        let order = Asks { order: self.policy.ask(&self.facts()).asks().order.clone(), ..Asks::default() };
+        let order = seeded.claim("", &order, self.at).order;
         let mut facts = self.facts();
         facts.set_order(order.as_ref());
         let env = Env { facts: &facts, counters: &[], lists: &set.members, asked: &[] };
@@ -171,7 +171,7 @@ impl Played {
         let stored = wanted.filter(|(_, counter)| counter.stored.is_some());
         let after = |at: usize| env.counters.get(at).copied().flatten().map(|counted| counted.after);
         self.counters = stored.map(|(at, counter)| (counter.name.clone(), after(at))).collect();
-        self.saw = rule.when.explain(env).into_iter().map(|seen| shown(&seen)).collect();
+        self.saw = rule.saw(&set.scope, env).into_iter().map(|(part, value)| format!("{part} = {value}")).collect();
         match outcome(rule, env, now) {
             Outcome::Quiet => {}
             Outcome::Excepted(exception) => self.excepted_by = Some(exception.name.to_string()),
@@ -194,11 +194,6 @@ impl Played {
         }
         format!("its condition saw {}", self.saw.join(", "))
     }
-}
-
-fn shown(seen: &crate::risk::expr::Seen) -> String {
-    let value = seen.value.clone().unwrap_or_else(|error| format!("nothing ({})", error.reason));
-    format!("{} = {value}", seen.text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn moment(text: &Text, findings: &mut Findings<'_>) -> Option<UnixTime> {
