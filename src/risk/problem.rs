@@ -83,11 +83,13 @@ impl fmt::Display for Problem {
 pub(super) struct Findings<'f> {
     files: &'f Files,
     found: Vec<(Spot, Problem)>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl<'f> Findings<'f> {
     pub(super) fn new(files: &'f Files) -> Self {
-        Self { files, found: Vec::new() }
+        Self { files, found: Vec::new(), errors: 0, warnings: 0 }
     }
 
     pub(super) fn files(&self) -> &'f Files {
@@ -96,25 +98,29 @@ impl<'f> Findings<'f> {
 
     /// Something that the code's own severity judges.
     pub(super) fn add(&mut self, code: Code, at: Spot, message: impl Into<String>, remedy: impl Into<String>) {
+        let count = match code.severity() {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count = count.saturating_add(1);
+        if *count > MAX_TOLD {
+            return;
+        }
         let problem = problem(self.files, code, at, message.into(), remedy.into());
         if !self.found.iter().any(|(_, known)| *known == problem) {
             self.found.push((at, problem));
         }
     }
 
-    /// How many errors there are.
+    /// How many errors there were so far.
     pub(super) fn errors(&self) -> usize {
-        self.found.iter().filter(|(_, problem)| problem.severity == Severity::Error).count()
+        self.errors
     }
 
     /// Errors and warnings, each in the order of the files.
     pub(super) fn into_parts(mut self) -> (Vec<Problem>, Vec<Problem>) {
         self.found.sort_by_key(|(at, _)| *at);
-        let (mut errors, mut warnings): (Vec<_>, Vec<_>) =
-            self.found.into_iter().map(|(_, problem)| problem).partition(|p| p.severity == Severity::Error);
-        errors.truncate(MAX_TOLD);
-        warnings.truncate(MAX_TOLD);
-        (errors, warnings)
+        self.found.into_iter().map(|(_, problem)| problem).partition(|p| p.severity == Severity::Error)
     }
 }
 

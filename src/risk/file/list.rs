@@ -21,9 +21,12 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<ListDef> 
     let source = table.require("source", findings).and_then(|value| source(value, of.as_ref(), findings));
     let empty = table.require("empty", findings);
     let may_be_empty = empty.and_then(|value| value.choice(findings, &[("allow", true), ("error", false)]));
+    let may_be_empty = source.is_none() || may_be_empty.is_none_or(|allowed| allowed.value);
     drop(table.text("description", findings));
     table.finish(findings);
-    Some(ListDef { name: name?, of: of?.value, source: source?, may_be_empty: may_be_empty?.value })
+    // A source that is wrong has said so: the list's name is good for expressions all the same.
+    let source = source.unwrap_or(ListSource::Inline(Vec::new()));
+    Some(ListDef { name: name?, of: of?.value, source, may_be_empty })
 }
 
 fn source(value: Value<'_>, of: Option<&Spanned<ListType>>, findings: &mut Findings<'_>) -> Option<ListSource> {

@@ -22,8 +22,9 @@ pub(super) fn check(document: &Document, defs: &[RuleDef], set: &RuleSet, now: U
         tested(def, rule, findings);
         expiries(def, set, now, findings);
     }
-    for (counter, def) in set.counters.iter().zip(&document.counters) {
-        if counter.stored.as_ref().is_some_and(|stored| stored.is_late) {
+    for def in &document.counters {
+        let counter = set.counters.iter().find(|counter| counter.name == def.name.value);
+        if counter.and_then(|counter| counter.stored.as_ref()).is_some_and(|stored| stored.is_late) {
             let message = format!("counter {} waits for the order: a second round trip to the store", def.name.value);
             let remedy = "key and filter it by fields of the event, if that says the same";
             findings.add(Code::SecondTrip, def.name.at, message, remedy);

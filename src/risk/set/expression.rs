@@ -84,8 +84,10 @@ pub(super) fn within(findings: &Findings<'_>, text: &Text, piece: super::Piece) 
     let begin = begins.get(first).map_or(0, |(at, _)| *at);
     let end = last.checked_sub(1).and_then(|at| begins.get(at)).map_or(begin, |(at, len)| at.saturating_add(*len));
     let shift = |at: usize| whole.start.saturating_add(at);
-    if begins.get(first).is_none() {
-        return text.at;
+    if first >= begins.len() {
+        // Behind the end: the last character that there is.
+        let last = begins.last().map(|(at, len)| shift(*at)..shift(at.saturating_add(*len)));
+        return last.map_or(text.at, |last| Spot::new(text.at.file, &last));
     }
     Spot::new(text.at.file, &(shift(begin)..shift(end.max(begin.saturating_add(1)))))
 }

@@ -51,13 +51,19 @@ fn every_mistake_is_told_as_written_down() {
             differ.push_str(&format!("=== {}\n{told}\n\n", mistake.name));
         }
     }
-    assert!(differ.is_empty(), "told otherwise:\n{differ}");
+    assert!(differ.is_empty(), "told otherwise:\n{differ}end");
 }
 
 #[test]
 fn every_code_has_a_mistake() {
+    // A set that costs too much is too long for a table: `hostile` has one.
+    let elsewhere = [Code::Budget];
     let told: String = mistakes().into_iter().map(|mistake| mistake.told).collect();
-    let missing: Vec<&str> =
-        Code::ALL.iter().map(|code| code.name()).filter(|name| !told.contains(&format!("[{name}]"))).collect();
+    let missing: Vec<&str> = Code::ALL
+        .iter()
+        .filter(|code| !elsewhere.contains(code))
+        .map(|code| code.name())
+        .filter(|name| !told.contains(&format!("[{name}]")))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
