@@ -22,10 +22,7 @@ fn int(env: &Env<'_>, field: FieldId, site: Site) -> Result<i64, Fault> {
 }
 
 fn counted(env: &Env<'_>, counter: usize, site: Site) -> Result<Counted, Fault> {
-    match env.counters.get(counter) {
-        Some(Some(counted)) => Ok(*counted),
-        _ => fault(site, Reason::NotCounted),
-    }
+    env.counters.get(counter).copied().flatten().ok_or(Fault { site, reason: Reason::NotCounted })
 }
 
 fn members<'a>(env: &Env<'a>, list: usize) -> &'a Members {
@@ -62,6 +59,10 @@ impl Bool {
                 Ok(compare.holds(&left, &right))
             }
             Self::NumberIn(parts) => parts.0.eval(env).map(|number| parts.1.has(number)),
+            Self::NumberAmong(parts) => {
+                let number = parts.0.eval(env)?;
+                among(&parts.1, |member| member.eval(env).map(|member| member == number))
+            }
             Self::NumberListed(number, list) => number.eval(env).map(|number| members(env, *list).has_int(number)),
             Self::Text(test) => test.eval(env),
             Self::Ip(test) => test.eval(env),
@@ -83,6 +84,10 @@ impl TextTest {
             Self::Contains(text, part) => text.eval(env)?.contains(part.eval(env)?),
             Self::Matches(text, pattern) => pattern.is_match(&text.eval(env)?.into_text()),
             Self::In(text, set) => set.has(&text.eval(env)?.into_text()),
+            Self::Among(text, members) => {
+                let text = text.eval(env)?;
+                among(members, |member| member.eval(env).map(|member| compare_texts(Compare::Equal, text, member)))?
+            }
             Self::Listed(text, list) => members(env, *list).has_text(&text.eval(env)?.into_text()),
             Self::InField(text, field, site) => {
                 let text = text.eval(env)?.into_text();
@@ -123,6 +128,11 @@ fn decided(terms: &[Bool], env: &Env<'_>, by: bool) -> Result<bool, Fault> {
         }
     }
     first.map_or(Ok(!by), Err)
+}
+
+/// Whether one of `members` is it. All must have a value, as in CEL: a list with an error in it is an error.
+fn among<T>(members: &[T], is_it: impl Fn(&T) -> Result<bool, Fault>) -> Result<bool, Fault> {
+    members.iter().try_fold(false, |found, member| Ok(is_it(member)? || found))
 }
 
 impl Num {

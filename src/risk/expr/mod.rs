@@ -11,19 +11,19 @@
 
 mod check;
 mod eval;
-mod functions;
+
 mod known;
 mod lists;
 mod node;
 mod parse;
 mod problem;
+pub mod reference;
 mod scope;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod value;
 
-pub use functions::{FUNCTIONS, Function};
 pub use lists::Members;
 pub use problem::{Code, ExprProblem, Span};
 pub use scope::{CounterType, Kept, Scope};
@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use check::{Checked, Checker, Part};
 use known::Known;
-use node::{Bool, Fault, Lowered};
+use node::{Fault, Lowered};
 
 use crate::risk::ask::Counted;
 use crate::risk::schema::{Facts, FieldId, Type};
@@ -129,24 +129,19 @@ pub fn compile_given(text: &str, scope: &Scope, want: Want, given: &[&Expr]) -> 
     let node = parse::parse(text)?;
     let known = given.iter().fold(Known::of(scope.family), |known, given| known.and(given.yes));
     let mut checker = Checker::new(scope, true);
-    let checked = checker.check(&node, known);
-    let (Some(checked), true) = (checked, checker.problems.is_empty()) else {
+    let right = checker.check(&node, known);
+    let (Some(right), true) = (right, checker.problems.is_empty()) else {
         return Err(in_order(checker.problems));
     };
-    if let Some(problem) = want.refuses(&checked) {
+    if let Some(problem) = want.refuses(&right) {
         return Err(vec![problem]);
     }
-    let constant = match &checked.lowered {
-        Lowered::Bool(Bool::Const(value)) => Some(*value),
-        Lowered::Bool(_) if checked.yes.kinds.is_empty() => Some(false),
-        Lowered::Bool(_) if checked.no.kinds.is_empty() => Some(true),
-        _ => None,
-    };
+    let constant = right.constant();
     Ok(Expr {
         text: text.into(),
-        lowered: checked.lowered,
-        masked: checked.masked,
-        yes: checked.yes,
+        lowered: right.lowered,
+        masked: right.masked,
+        yes: right.yes,
         constant,
         sites: checker.sites.into(),
         parts: checker.parts.into(),
@@ -164,7 +159,7 @@ pub fn check_macro(index: usize, scope: &Scope) -> Result<Option<Type>, Vec<Expr
     }
     let mut checker = Checker::new(scope, false);
     match checker.check(body, Known::of(scope.family)) {
-        Some(checked) if checker.problems.is_empty() => Ok(Some(checked.lowered.ty())),
+        Some(right) if checker.problems.is_empty() => Ok(Some(right.lowered.ty())),
         _ => Err(in_order(checker.problems)),
     }
 }
@@ -203,19 +198,15 @@ impl Expr {
     /// Whether it holds. An expression that is no condition never does.
     #[inline]
     pub fn holds(&self, env: &Env<'_>) -> Result<bool, EvalError> {
-        match &self.lowered {
-            Lowered::Bool(condition) => condition.eval(env).map_err(|fault| self.error(fault)),
-            _ => Ok(false),
-        }
+        let Lowered::Bool(condition) = &self.lowered else { return Ok(false) };
+        condition.eval(env).map_err(|fault| self.error(fault))
     }
 
     /// Its number: an `Int`, fen of a `Fen`, milliseconds of a `Time` or `Duration`, 20260301 of a `Date`; 0 for what is
     /// no number.
     pub fn number(&self, env: &Env<'_>) -> Result<i64, EvalError> {
-        match &self.lowered {
-            Lowered::Number(number, _) => number.eval(env).map_err(|fault| self.error(fault)),
-            _ => Ok(0),
-        }
+        let Lowered::Number(number, _) = &self.lowered else { return Ok(0) };
+        number.eval(env).map_err(|fault| self.error(fault))
     }
 
     /// Its value.
@@ -261,10 +252,10 @@ impl Expr {
 
     fn show(&self, lowered: &Lowered, masked: bool, env: &Env<'_>) -> Result<String, EvalError> {
         let value = lowered.value(env).map_err(|fault| self.error(fault))?;
-        Ok(match &value {
-            Value::Text(text) if masked => value::masked(text),
-            value => value.to_string(),
-        })
+        if masked && let Value::Text(text) = &value {
+            return Ok(value::masked(text));
+        }
+        Ok(value.to_string())
     }
 
     fn error(&self, fault: Fault) -> EvalError {

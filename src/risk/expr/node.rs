@@ -85,6 +85,8 @@ pub(super) enum Bool {
     IsFirst(usize, Site),
     Number(Compare, Box<(Num, Num)>),
     NumberIn(Box<(Num, NumberSet)>),
+    /// Among numbers that are not all constants.
+    NumberAmong(Box<(Num, Box<[Num]>)>),
     /// Whether a number is in the list of that index.
     NumberListed(Box<Num>, usize),
     Text(Box<TextTest>),
@@ -103,6 +105,8 @@ pub(super) enum TextTest {
     Contains(Text, Text),
     Matches(Text, Regex),
     In(Text, TextSet),
+    /// Among texts that are not all constants.
+    Among(Text, Box<[Text]>),
     /// In the list of that index.
     Listed(Text, usize),
     /// In the list that a field holds.
@@ -259,6 +263,14 @@ pub(super) fn typed(number: i64, ty: Type) -> Value<'static> {
         Type::Time => Value::Time(number),
         Type::Duration => Value::Duration(number),
         Type::Date => Value::Date(number),
-        _ => Value::Int(number),
+        Type::Int
+        | Type::Bool
+        | Type::Text
+        | Type::Ip
+        | Type::Cidr
+        | Type::Enum(_)
+        | Type::Ratio
+        | Type::List(_)
+        | Type::Group => Value::Int(number),
     }
 }

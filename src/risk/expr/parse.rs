@@ -1,6 +1,8 @@
 //! Text to syntax tree. The grammar is CEL's and so is the parser; here its tree gets whole spans, its lists of `&&` and
 //! `||` become flat, what this language leaves out is refused, and its complaints become sentences.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "asks for one shape among many")]
+
 use cel::common::ast::{Expr as Cel, LiteralValue, SourceInfo, operators};
 use cel::{IdedExpr, ParseError};
 
@@ -125,6 +127,7 @@ pub(super) fn parse(text: &str) -> Result<Node, Vec<ExprProblem>> {
             let mut reading = Reading { text, tokens: &tokens, source: &source, problems: Vec::new() };
             match (reading.node(&tree), reading.problems) {
                 (Some(node), problems) if problems.is_empty() => Ok(node),
+                (None, problems) if problems.is_empty() => Err(vec![no_expression(whole)]),
                 (_, problems) => Err(problems),
             }
         }
@@ -133,20 +136,17 @@ pub(super) fn parse(text: &str) -> Result<Node, Vec<ExprProblem>> {
             if !slips.is_empty() {
                 return Err(slips);
             }
-            // Those after the first come from the parser's own attempts to go on.
-            let mut errors = complaints.errors.into_iter();
-            let first = errors.next();
-            let first = if first.as_ref().is_some_and(|first| first.msg.contains("ncomplete")) {
-                errors.next().or(first)
-            } else {
-                first
-            };
-            Err(vec![first.map_or_else(
-                || ExprProblem::new(Code::Syntax, whole, "this is no expression"),
-                |error| sentence(&error, text, &tokens),
-            )])
+            // Those after the first come from the parser's own attempts to go on; one that only says that its tree is
+            // incomplete says less than the next.
+            let mut errors = complaints.errors.iter().filter(|error| !error.msg.contains("ncomplete"));
+            let first = errors.next().or(complaints.errors.first());
+            Err(vec![first.map_or_else(|| no_expression(whole), |error| sentence(error, text, &tokens))])
         }
     }
+}
+
+fn no_expression(whole: Span) -> ExprProblem {
+    ExprProblem::new(Code::Syntax, whole, "this is no expression")
 }
 
 /// A complaint of the parser in plain words.
@@ -251,60 +251,46 @@ impl Reading<'_> {
         let args = args.into_iter().collect::<Option<Vec<_>>>()?;
         let inner = args.iter().map(|arg| arg.span).reduce(Span::to).unwrap_or(token);
         let span = self.balanced(inner.to(token));
-        let name = call.func_name.as_str();
-        let operator = Operator::of(name);
-        let kind = match (name, <[Node; 3]>::try_from(args)) {
-            (operators::CONDITIONAL, Ok(three)) => {
-                let [when, yes, no] = three.map(Box::new);
+        let kind = match call.func_name.as_str() {
+            operators::CONDITIONAL => {
+                let [when, yes, no] = exactly(args)?.map(Box::new);
                 NodeKind::Condition { when, yes, no }
             }
-            (_, Ok(three)) => return self.function(call, token, target, three.into()),
-            (_, Err(args)) => match (name, operator, <[Node; 2]>::try_from(args)) {
-                (operators::LOGICAL_AND, _, Ok(two)) => NodeKind::And(flat(two, |kind| match kind {
-                    NodeKind::And(terms) => Ok(terms),
-                    other => Err(other),
-                })),
-                (operators::LOGICAL_OR, _, Ok(two)) => NodeKind::Or(flat(two, |kind| match kind {
-                    NodeKind::Or(terms) => Ok(terms),
-                    other => Err(other),
-                })),
-                (operators::OPT_SELECT | operators::OPT_INDEX, _, Ok(_)) => {
-                    let problem = ExprProblem::new(Code::Unsupported, token, "there is no `.?` and no `[?…]`");
-                    self.problems.push(problem.suggest("write `field.orValue(…)` or `has(field) && …`"));
-                    return None;
-                }
-                (operators::INDEX, _, Ok(_)) => return self.refuse(span, "there is no `[…]` behind a value"),
-                (_, Some(op), Ok(two)) => {
-                    let [left, right] = two.map(Box::new);
+            operators::LOGICAL_AND => NodeKind::And(flat(exactly(args)?, true)),
+            operators::LOGICAL_OR => NodeKind::Or(flat(exactly(args)?, false)),
+            operators::LOGICAL_NOT => {
+                let [of] = exactly(args)?.map(Box::new);
+                NodeKind::Not(of)
+            }
+            operators::NEGATE => {
+                let [of] = exactly(args)?.map(Box::new);
+                NodeKind::Negate(of)
+            }
+            operators::INDEX => return self.refuse(span, "there is no `[…]` behind a value"),
+            operators::OPT_SELECT | operators::OPT_INDEX => {
+                let problem = ExprProblem::new(Code::Unsupported, token, "there is no `.?` and no `[?…]`");
+                self.problems.push(problem.suggest("write `field.orValue(…)` or `has(field) && …`"));
+                return None;
+            }
+            name => match Operator::of(name) {
+                Some(op) => {
+                    let [left, right] = exactly(args)?.map(Box::new);
                     NodeKind::Binary { op, left, right }
                 }
-                (_, _, Ok(two)) => return self.function(call, token, target, two.into()),
-                (_, _, Err(args)) => match (name, <[Node; 1]>::try_from(args)) {
-                    (operators::LOGICAL_NOT, Ok([of])) => NodeKind::Not(Box::new(of)),
-                    (operators::NEGATE, Ok([of])) => NodeKind::Negate(Box::new(of)),
-                    (_, Ok(one)) => return self.function(call, token, target, one.into()),
-                    (_, Err(args)) => return self.function(call, token, target, args),
-                },
+                None => return self.function(name, token, target, args),
             },
         };
         Some(Node { span, kind })
     }
 
-    fn function(
-        &mut self,
-        call: &cel::common::ast::CallExpr,
-        bracket: Span,
-        target: Option<Box<Node>>,
-        args: Vec<Node>,
-    ) -> Option<Node> {
-        let name = call.func_name.clone();
+    fn function(&mut self, name: &str, bracket: Span, target: Option<Box<Node>>, args: Vec<Node>) -> Option<Node> {
         let name_span = self.before(bracket);
         if name.starts_with('.') {
             return self.refuse(name_span, "a name does not begin with a dot");
         }
         let begin = target.as_ref().map_or(name_span, |target| target.span);
         let span = self.balanced(begin.to(bracket));
-        Some(Node { span, kind: NodeKind::Call { name, name_span, target, args } })
+        Some(Node { span, kind: NodeKind::Call { name: name.to_owned(), name_span, target, args } })
     }
 
     fn refuse(&mut self, span: Span, message: &str) -> Option<Node> {
@@ -343,13 +329,19 @@ impl Reading<'_> {
     }
 }
 
+/// As many operands as the operator has; the parser gives no other number.
+fn exactly<const N: usize>(args: Vec<Node>) -> Option<[Node; N]> {
+    args.try_into().ok()
+}
+
 /// Terms of `&&` or `||` in one list: the parser makes a balanced tree of them.
-fn flat(two: [Node; 2], of_same: impl Fn(NodeKind) -> Result<Vec<Node>, NodeKind>) -> Vec<Node> {
+fn flat(two: [Node; 2], and: bool) -> Vec<Node> {
     let mut terms = Vec::new();
     for Node { span, kind } in two {
-        match of_same(kind) {
-            Ok(more) => terms.extend(more),
-            Err(kind) => terms.push(Node { span, kind }),
+        match kind {
+            NodeKind::And(more) if and => terms.extend(more),
+            NodeKind::Or(more) if !and => terms.extend(more),
+            kind => terms.push(Node { span, kind }),
         }
     }
     terms

@@ -1,6 +1,8 @@
 //! The words and signs of an expression's text: enough to find the bracket that belongs to a bracket, and to say in plain
 //! words what a parser only calls unexpected.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "asks for brackets among all tokens")]
+
 use super::{Code, ExprProblem, Span};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

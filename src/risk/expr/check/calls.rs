@@ -4,10 +4,10 @@ use regex::RegexBuilder;
 
 use super::names::{nearest, note};
 use super::{Checked, Checker, fraction, literal};
-use crate::risk::expr::functions::FUNCTIONS;
 use crate::risk::expr::known::{Known, Presentness};
 use crate::risk::expr::node::{Arithmetic, Bool, Ip, Lowered, Num, RatioTest, Text, TextTest};
 use crate::risk::expr::parse::{Node, NodeKind};
+use crate::risk::expr::reference::FUNCTIONS;
 use crate::risk::expr::{Code, ExprProblem, Span};
 use crate::risk::schema::{Type, field};
 

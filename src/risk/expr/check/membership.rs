@@ -4,7 +4,7 @@ use super::operators::{bit, narrowed};
 use super::{Checked, Checker, literal, names::note};
 use crate::risk::expr::known::Known;
 use crate::risk::expr::lists::Blocks;
-use crate::risk::expr::node::{Bool, Compare, Ip, IpTest, Lowered, Num, NumberSet, Text, TextSet, TextTest};
+use crate::risk::expr::node::{Bool, Ip, IpTest, Lowered, Num, NumberSet, Text, TextSet, TextTest};
 use crate::risk::expr::parse::{Node, NodeKind};
 use crate::risk::expr::{Code, ExprProblem, Kept, ListUse, Span};
 use crate::risk::schema::{Element, Source, Type, field};
@@ -51,8 +51,8 @@ impl Checker<'_> {
         let (ty, site) = (left.ty(), self.site(right.span));
         match left.lowered {
             Lowered::Text(text) | Lowered::Member(_, text) => {
-                let test = TextTest::InField(text, id, site);
-                Some(Checked::condition(Bool::Text(Box::new(test)), known, known, span))
+                let condition = Bool::Text(Box::new(TextTest::InField(text, id, site)));
+                Some(Checked::condition(condition, known, known, span))
             }
             _ => self.unfit(ty, Element::Text, span),
         }
@@ -117,7 +117,7 @@ impl Checker<'_> {
             }
         }
         if texts.len().max(numbers.len()) < items.len() {
-            return self.in_values(&left, items, known, span);
+            return self.in_values(left.lowered, items, known, span);
         }
         let condition = match left.lowered {
             Lowered::Member(of, Text::Field(id, site)) => {
@@ -155,24 +155,27 @@ impl Checker<'_> {
         })
     }
 
-    /// A list of values that are not all constants: the same as `x == a || x == b`.
-    fn in_values(&mut self, left: &Checked, items: Vec<Lowered>, known: Known, span: Span) -> Option<Checked> {
-        let mut terms = Vec::with_capacity(items.len());
+    /// A list of values that are not all constants.
+    fn in_values(&mut self, left: Lowered, items: Vec<Lowered>, known: Known, span: Span) -> Option<Checked> {
+        let ty = left.ty();
+        self.pay(u32::try_from(items.len()).unwrap_or(u32::MAX).saturating_mul(4))?;
+        let (mut texts, mut numbers) = (Vec::new(), Vec::new());
         for item in items {
-            self.pay(4)?;
-            terms.push(match (left.lowered.clone(), item) {
-                (Lowered::Number(a, _), Lowered::Number(b, _)) => Bool::Number(Compare::Equal, Box::new((a, b))),
-                (Lowered::Text(a), Lowered::Text(b)) | (Lowered::Member(_, a), Lowered::Member(_, b)) => {
-                    Bool::Text(Box::new(TextTest::Compare(Compare::Equal, a, b)))
-                }
-                (Lowered::Bool(a), Lowered::Bool(b)) => Bool::Same(Box::new((a, b))),
-                _ => {
-                    let message = format!("{} is not looked for in a list", left.ty().name());
-                    return self.tell(ExprProblem::new(Code::TypeMismatch, span, message));
-                }
-            });
+            match item {
+                Lowered::Number(number, _) => numbers.push(number),
+                Lowered::Text(text) | Lowered::Member(_, text) => texts.push(text),
+                Lowered::Bool(_) | Lowered::Ip(_) | Lowered::Ratio(_) => {}
+            }
         }
-        Some(Checked::condition(Bool::Any(terms.into()), known, known, span))
+        let condition = match left {
+            Lowered::Number(number, _) => Bool::NumberAmong(Box::new((number, numbers.into()))),
+            Lowered::Text(text) | Lowered::Member(_, text) => Bool::Text(Box::new(TextTest::Among(text, texts.into()))),
+            Lowered::Bool(_) | Lowered::Ip(_) | Lowered::Ratio(_) => {
+                let message = format!("{} is not looked for in a list", ty.name());
+                return self.tell(ExprProblem::new(Code::TypeMismatch, span, message));
+            }
+        };
+        Some(Checked::condition(condition, known, known, span))
     }
 
     fn in_blocks(&mut self, left: Checked, blocks: Vec<IpNet>, known: Known, span: Span) -> Option<Checked> {

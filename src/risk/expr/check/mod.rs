@@ -4,6 +4,11 @@
 //! It carries what is [`Known`] of the event along `&&`, `||`, `!` and `?:`, and so can tell a field that is surely there
 //! from one that needs a guard.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a check asks for one shape among many; any other, new ones too, is a mistake that is told"
+)]
+
 mod calls;
 mod literal;
 mod membership;
@@ -76,6 +81,16 @@ impl Checked {
 
     fn ty(&self) -> Type {
         self.lowered.ty()
+    }
+
+    /// What it always gives, if that can be told.
+    pub(super) fn constant(&self) -> Option<bool> {
+        match &self.lowered {
+            Lowered::Bool(Bool::Const(value)) => Some(*value),
+            Lowered::Bool(_) if self.yes.kinds.is_empty() => Some(false),
+            Lowered::Bool(_) if self.no.kinds.is_empty() => Some(true),
+            _ => None,
+        }
     }
 }
 

@@ -215,16 +215,11 @@ impl Checker<'_> {
         span: Span,
     ) -> Option<T> {
         let problem = ExprProblem::new(Code::UnknownName, span, format!("there is no {what} `{name}`"));
-        let suggestion = match nearest(name, known.clone()) {
+        let names: Vec<_> = known.clone().collect();
+        let suggestion = match nearest(name, known) {
             Some(near) => format!("did you mean `{what}.{near}`?"),
-            None => {
-                let names: Vec<_> = known.collect();
-                if names.is_empty() {
-                    format!("this rule set has no {what}s")
-                } else {
-                    format!("{what}s: {}", names.join(", "))
-                }
-            }
+            None if names.is_empty() => format!("this rule set has no {what}s"),
+            None => format!("{what}s: {}", names.join(", ")),
         };
         self.tell(problem.suggest(suggestion))
     }

@@ -145,20 +145,16 @@ impl Checker<'_> {
     pub(super) fn negate(&mut self, of: &Node, known: Known, span: Span) -> Option<Checked> {
         let of = self.check(of, known)?;
         let ty = of.ty();
-        match of.lowered {
-            Lowered::Number(of, ty @ (Type::Int | Type::Fen | Type::Duration)) => {
-                let site = self.site(span);
-                let negated = match of {
-                    Num::Const(number) if number != i64::MIN => Num::Const(number.saturating_neg()),
-                    other => Num::Negate(Box::new(other), site),
-                };
-                Some(Checked::new(Lowered::Number(negated, ty), known, span))
-            }
-            _ => {
-                let message = format!("`-` does not go before {}", ty.name());
-                self.tell(ExprProblem::new(Code::TypeMismatch, span, message))
-            }
-        }
+        let Lowered::Number(number, Type::Int | Type::Fen | Type::Duration) = of.lowered else {
+            let message = format!("`-` does not go before {}", ty.name());
+            return self.tell(ExprProblem::new(Code::TypeMismatch, span, message));
+        };
+        let site = self.site(span);
+        let negated = match number {
+            Num::Const(number) if number != i64::MIN => Num::Const(number.saturating_neg()),
+            other => Num::Negate(Box::new(other), site),
+        };
+        Some(Checked::new(Lowered::Number(negated, ty), known, span))
     }
 
     fn compute(
