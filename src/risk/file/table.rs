@@ -171,14 +171,22 @@ impl<'n> Value<'n> {
         findings.add(code, self.at(), format!("`{}` is {found}, expected {what}", self.name), remedy);
     }
 
+    /// Says that something of another kind is there: a text for a sequence, a number for a text.
+    fn other_kind(&self, findings: &mut Findings<'_>, what: &str, remedy: impl Into<String>) {
+        let found = kind(self.node);
+        let found = self.node.as_scalar().filter(|it| !it.is_null()).map_or(found.to_owned(), |it| quoted(&it.text));
+        let message = format!("`{}` is {found}, expected {what}", self.name);
+        findings.add(Code::WrongKind, self.at(), message, remedy);
+    }
+
     /// A text; a number or a truth is one only in quotes, so that `0123` cannot lose its zero.
     pub(in crate::risk) fn text(&self, findings: &mut Findings<'_>) -> Option<Spanned<String>> {
         let Some(scalar) = self.node.as_scalar().filter(|scalar| !scalar.is_null()) else {
-            self.expected(findings, "a text", "write a text, in quotes if it has `: `, `#` or a brace in it");
+            self.other_kind(findings, "a text", "write a text, in quotes if it has `: `, `#` or a brace in it");
             return None;
         };
         if scalar.as_bool().is_some() || scalar.is_number() {
-            self.expected(findings, "a text", format!("put it in quotes: \"{}\"", scalar.text));
+            self.other_kind(findings, "a text", format!("put it in quotes: \"{}\"", scalar.text));
             return None;
         }
         if scalar.text.chars().count() > MAX_TEXT {
@@ -208,7 +216,7 @@ impl<'n> Value<'n> {
     pub(in crate::risk) fn truth(&self, findings: &mut Findings<'_>) -> Option<bool> {
         let truth = self.node.as_scalar().and_then(super::yaml::Scalar::as_bool);
         if truth.is_none() {
-            self.expected(findings, "true or false", "YAML 1.2 knows no other truths: `yes` and `on` are texts");
+            self.other_kind(findings, "true or false", "YAML 1.2 knows no other truths: `yes` and `on` are texts");
         }
         truth
     }
@@ -260,7 +268,7 @@ impl<'n> Value<'n> {
         if let Kind::Sequence(items) = &self.node.kind {
             return items.iter().map(|node| Self { name: self.name, key_at: node.at, node }).collect();
         }
-        self.expected(findings, "a sequence", "write one item a line, each behind `- `, or `[one, two]`");
+        self.other_kind(findings, "a sequence", "write one item a line, each behind `- `, or `[one, two]`");
         Vec::new()
     }
 
