@@ -82,10 +82,10 @@ impl Inquiry {
             for counter in &judge.set.counters {
                 let (Some(slot), stored) = (left.next(), &counter.stored) else { break };
                 if let (Slot::Late, Some(stored)) = (*slot, stored) {
-                    *slot = match count(stored, &env, now, &mut asks.counters) {
-                        Slot::Asked(at) => Slot::Asked(at.saturating_add(self.asks.counters.len())),
-                        other => other,
-                    };
+                    *slot = count(stored, &env, now, &mut asks.counters);
+                    if let Slot::Asked(at) = slot {
+                        *at = at.saturating_add(self.asks.counters.len());
+                    }
                 }
             }
         }

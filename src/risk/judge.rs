@@ -63,7 +63,7 @@ pub(super) fn judge(set: &RuleSet, env: &Env<'_>, moment: &Moment<'_>, verdict: 
         match outcome(rule, env, moment.now) {
             Outcome::Quiet => {}
             Outcome::Excepted(exception) => {
-                verdict.excepted.push(Excepted { rule: Arc::clone(&rule.id), exception: Arc::clone(&exception.name) })
+                verdict.excepted.push(Excepted { rule: Arc::clone(&rule.id), exception: Arc::clone(&exception.name) });
             }
             Outcome::Failed(error) => failed(set, rule, &error, enforced, verdict),
             Outcome::Fires if moment.snoozes.iter().any(|snooze| snooze.covers(&rule.id, env.facts, moment.now)) => {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::code::Code;
 use super::file::{self, Document, DocumentKind};
 use super::files::{Files, MAX_FILES, Spot};
@@ -17,8 +19,19 @@ pub struct Loaded {
     pub sets: Vec<Arc<RuleSet>>,
     /// What is worth a look.
     pub warnings: Vec<Problem>,
-    /// How many tests passed.
-    pub tests: usize,
+    /// The tests that were run; all passed.
+    pub tests: Vec<TestRun>,
+}
+
+/// A test of a rule that passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TestRun {
+    /// The rule set.
+    pub set: Arc<str>,
+    /// The rule.
+    pub rule: Arc<str>,
+    /// The test's name.
+    pub test: String,
 }
 
 impl Loaded {
@@ -51,7 +64,7 @@ pub fn load(files: &Files, now: UnixTime) -> Result<Loaded, Vec<Problem>> {
         let included = file::gather(document, &documents, &mut findings);
         if let Some(built) = set::build(document, &included, &overrides, now, &mut findings) {
             let set = Arc::new(built.set);
-            loaded.tests = loaded.tests.saturating_add(testing::run(&set, &built.defs, &mut findings));
+            loaded.tests.extend(testing::run(&set, &built.defs, &mut findings));
             loaded.sets.push(set);
         }
     }

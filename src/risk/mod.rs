@@ -28,11 +28,14 @@ mod testing;
 mod tests;
 mod verdict;
 
+/// The JSON Schema of rule files, for editors.
+pub const FORMAT_SCHEMA: &str = include_str!("file/schema.json");
+
 pub use cleared::{Cleared, Decided};
 pub use file::{Action, Importance, Mode, OnError, OnExpiry, RejectAnswer};
 pub use files::Files;
 pub use inquiry::Inquiry;
-pub use load::{Loaded, load};
+pub use load::{Loaded, TestRun, load};
 pub use policy::Policy;
 pub use problem::{Problem, Severity};
 pub use set::{RuleInfo, RuleSet};

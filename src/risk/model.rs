@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     fn ask(measure: Measure, add: Amount, at: i64) -> CounterAsk {
-        let window = Duration::from_secs(600);
+        let window = Duration::from_mins(10);
         CounterAsk {
             id: [7; 16],
             measure,

@@ -58,6 +58,7 @@ struct Excerpt {
     carets: usize,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 fn name<S: Serializer>(code: &Code, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(code.name())
 }

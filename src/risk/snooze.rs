@@ -8,7 +8,7 @@ use super::schema::{Facts, FieldId, field};
 use crate::clock::UnixTime;
 
 /// The longest that a rule is snoozed.
-pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const LONGEST: Duration = Duration::from_hours(30 * 24);
 
 /// A rule that is quiet for events with one value in one field.
 #[derive(Clone, Debug, PartialEq, Eq)]

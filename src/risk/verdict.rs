@@ -191,7 +191,7 @@ fn action_name<S: Serializer>(action: &Action, to: S) -> Result<S::Ok, S::Error>
     to.serialize_str(action.name())
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+#[expect(clippy::trivially_copy_pass_by_ref, clippy::ref_option, reason = "serde's form")]
 fn some_action_name<S: Serializer>(action: &Option<Action>, to: S) -> Result<S::Ok, S::Error> {
     action.map(Action::name).serialize(to)
 }

@@ -11,7 +11,7 @@ use crate::risk::problem::Findings;
 
 /// Windows of counters.
 pub(in crate::risk) const WINDOWS: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
+    Duration::from_secs(1)..=Duration::from_hours(30 * 24);
 const MAX_KEYS: usize = 4;
 const EXACT_UP_TO: i64 = 64;
 const MEASURES: &str = "one of `count: events`, `sum:`, `distinct:`, `last:`, `first_seen: true` and `ratio:`";

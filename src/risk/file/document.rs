@@ -39,11 +39,11 @@ pub(in crate::risk) fn read(file: FileId, findings: &mut Findings<'_>) -> Option
     let kind = table.require("kind", findings)?.choice(findings, &KINDS)?.value;
     let document = parts(file, kind, &mut table, findings);
     table.finish(findings);
-    document
+    Some(document)
 }
 
-fn parts(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Document> {
-    let mut document = head(file, kind, table, findings)?;
+fn parts(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut Findings<'_>) -> Document {
+    let mut document = head(file, kind, table, findings);
     match kind {
         DocumentKind::RuleSet => {
             (document.mode, document.on_error) = defaults(table, findings);
@@ -64,7 +64,7 @@ fn parts(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut
         }
         DocumentKind::Overrides => document.overrides = required(table, "overrides", findings, rule::read_override),
     }
-    Some(document)
+    document
 }
 
 /// What `read` makes of each item of a sequence that has to be there with an item at least.
@@ -83,7 +83,7 @@ fn required<'n, T>(
     items.into_iter().filter_map(|item| read(item.node(), findings)).collect()
 }
 
-fn head(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Document> {
+fn head(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut Findings<'_>) -> Document {
     let name = table.require("name", findings).and_then(|name| {
         let remedy = "small letters, digits and `-`, beginning with a letter, 2 to 63 of them";
         name.parsed(findings, "a name", remedy, |text| is_name(text, '-').then(|| text.to_owned()))
@@ -98,7 +98,7 @@ fn head(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut 
         }
         DocumentKind::Lists | DocumentKind::Macros | DocumentKind::Overrides => (None, None),
     };
-    Some(Document {
+    Document {
         file,
         kind,
         name: name.unwrap_or_else(|| Text::new("?".to_owned(), table.at())),
@@ -114,7 +114,7 @@ fn head(file: FileId, kind: DocumentKind, table: &mut Table<'_>, findings: &mut 
         score: ScoreDef::default(),
         rules: Vec::new(),
         overrides: Vec::new(),
-    })
+    }
 }
 
 /// Small letters, digits and `joint`, beginning with a letter.

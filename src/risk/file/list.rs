@@ -70,7 +70,6 @@ fn source(value: Value<'_>, of: Option<&Spanned<ListType>>, findings: &mut Findi
 /// Scalars of any kind as they are written.
 pub(in crate::risk) fn values(value: Value<'_>, findings: &mut Findings<'_>) -> Vec<Text> {
     let items = value.items(findings);
-    let mut scalar =
-        |item: Value<'_>| item.parsed(findings, "a value", "one value an item", |text| Some(text.to_owned()));
-    items.into_iter().filter_map(|item| scalar(item)).collect()
+    let scalar = |item: Value<'_>| item.parsed(findings, "a value", "one value an item", |text| Some(text.to_owned()));
+    items.into_iter().filter_map(scalar).collect()
 }

@@ -25,7 +25,7 @@ const MODES: [(&str, Mode); 3] = [("enforce", Mode::Enforce), ("shadow", Mode::S
 const STATUSES: [(&str, ()); 4] = [("experimental", ()), ("test", ()), ("stable", ()), ("deprecated", ())];
 const ANSWERS: [(&str, RejectAnswer); 2] = [("retry", RejectAnswer::Retry), ("swallow", RejectAnswer::Swallow)];
 const EXPIRIES: [(&str, OnExpiry); 2] = [("release", OnExpiry::Release), ("reject", OnExpiry::Reject)];
-const HOLDS: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 24 * 3600);
+const HOLDS: std::ops::RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(30 * 24);
 const MAX_TITLE: usize = 100;
 const MAX_MESSAGE: usize = 300;
 const MODE_HINT: &str = "write enforce, shadow, off, or `{ enforce: 10% }` for a part of the events";
@@ -80,7 +80,9 @@ fn described(table: &mut Table<'_>, findings: &mut Findings<'_>) {
     for key in ["tags", "references", "false_positives"] {
         drop(table.texts(key, findings));
     }
-    drop(table.take("status").and_then(|value| value.choice(findings, &STATUSES)));
+    if let Some(status) = table.take("status") {
+        status.choice(findings, &STATUSES);
+    }
 }
 
 fn bounded(text: Option<Text>, most: usize, findings: &mut Findings<'_>) -> Option<Text> {
@@ -159,16 +161,12 @@ pub(super) fn read_override(node: &Node, findings: &mut Findings<'_>) -> Option<
     let exceptions = set
         .take("exceptions")
         .map(|value| value.items(findings).into_iter().filter_map(|item| exception(item.node(), findings)).collect());
-    let changed = OverrideDef {
-        mode: set.take("mode").and_then(|value| mode(value, findings)),
-        action: set.take("action").and_then(|value| value.choice(findings, &ACTIONS)),
-        score: set.take("score").and_then(|value| value.int(findings, SCORES)),
-        importance: importance(&mut set, findings),
-        owner: set.text("owner", findings).map(|owner| owner.value),
-        exceptions,
-        id: id?,
-        of_version: of_version?,
-    };
+    let mode = set.take("mode").and_then(|value| mode(value, findings));
+    let action = set.take("action").and_then(|value| value.choice(findings, &ACTIONS));
+    let score = set.take("score").and_then(|value| value.int(findings, SCORES));
+    let importance = importance(&mut set, findings);
+    let owner = set.text("owner", findings).map(|owner| owner.value);
     set.finish(findings);
-    why.map(|_| changed)
+    why?;
+    Some(OverrideDef { id: id?, of_version: of_version?, mode, action, score, importance, owner, exceptions })
 }

@@ -24,11 +24,17 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<TestDef> 
     let (event, order, http) = (part("event"), part("order"), part("http"));
     let (client, lists, route, verify) = (part("client"), part("lists"), part("route"), part("verify"));
     let store = table.take("store").and_then(|store| store.choice(findings, &[("up", false), ("down", true)]));
-    let test = TestDef {
-        at: table.take("at").and_then(|at| {
-            let remedy = "a moment with its offset: \"2026-03-01T05:59:59+08:00\"";
-            at.parsed(findings, "a moment", remedy, |text| Some(text.to_owned()))
-        }),
+    let at = table.take("at").and_then(|at| {
+        let remedy = "a moment with its offset: \"2026-03-01T05:59:59+08:00\"";
+        at.parsed(findings, "a moment", remedy, |text| Some(text.to_owned()))
+    });
+    let history = histories(&mut table, findings);
+    let times = repeat(&mut table, findings).unwrap_or(1);
+    let expect = table.require("expect", findings).and_then(|value| expect(value, findings));
+    table.finish(findings);
+    Some(TestDef {
+        name: name?,
+        at,
         event,
         order,
         http,
@@ -36,14 +42,11 @@ pub(super) fn read(node: &Node, findings: &mut Findings<'_>) -> Option<TestDef> 
         route,
         verify,
         lists,
-        history: histories(&mut table, findings),
-        times: repeat(&mut table, findings).unwrap_or(1),
+        history,
+        times,
         store_is_down: store.is_some_and(|store| store.value),
-        expect: table.require("expect", findings).and_then(|value| expect(value, findings))?,
-        name: name?,
-    };
-    table.finish(findings);
-    Some(test)
+        expect: expect?,
+    })
 }
 
 fn repeat(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<i64> {

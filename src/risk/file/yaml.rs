@@ -184,15 +184,15 @@ impl<'t> Reader<'t> {
             }
             Event::Alias(_) => return Err(feature(at, "an alias", "write the value out, or use a macro")),
             Event::Scalar(text, style, anchor, tag) => {
-                self.plain(at, anchor, tag.is_some())?;
+                Self::plain(at, anchor, tag.is_some())?;
                 self.scalar(at, text, style)?;
             }
             Event::SequenceStart(anchor, tag) => {
-                self.plain(at, anchor, tag.is_some())?;
+                Self::plain(at, anchor, tag.is_some())?;
                 self.enter(Open::Sequence(at, Vec::new()), at)?;
             }
             Event::MappingStart(anchor, tag) => {
-                self.plain(at, anchor, tag.is_some())?;
+                Self::plain(at, anchor, tag.is_some())?;
                 self.enter(Open::Mapping(at, Vec::new(), None), at)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.leave(at)?,
@@ -208,7 +208,7 @@ impl<'t> Reader<'t> {
         Refused { code: Code::Syntax, at, message: format!("no YAML: {}", error.info()), remedy: remedy.to_owned() }
     }
 
-    fn plain(&self, at: Spot, anchor: usize, tagged: bool) -> Result<(), Refused> {
+    fn plain(at: Spot, anchor: usize, tagged: bool) -> Result<(), Refused> {
         if anchor > 0 {
             return Err(feature(at, "an anchor (`&`)", "write the value out where it is used, or use a macro"));
         }

@@ -53,7 +53,6 @@ pub(in crate::risk) fn build(
             expression::tell(&def.expr, &problems, findings);
         }
     }
-    let mode = document.mode.unwrap_or_default();
     let rules = build_rules(document, &defs, (&scope, &zone), &counters, findings);
     rule::check_only(&defs, findings);
     let digest = digest(findings.files(), document, included, overrides);
@@ -71,9 +70,9 @@ fn assemble(
     digest: String,
     (lists, counters, rules): (Vec<List>, Vec<Counter>, Vec<Rule>),
 ) -> RuleSet {
-    let score = &document.score;
+    let (flag, hold, reject) = (&document.score.flag, &document.score.hold, &document.score.reject);
     let value = |threshold: &Option<crate::risk::files::Spanned<i64>>| threshold.as_ref().map(|it| it.value);
-    let caps = score.caps.iter().map(|(category, most)| (Arc::from(category.value.as_str()), *most)).collect();
+    let caps = document.score.caps.iter().map(|(category, most)| (Arc::from(category.value.as_str()), *most)).collect();
     RuleSet {
         name: Arc::from(document.name.value.as_str()),
         version: document.version,
@@ -87,7 +86,7 @@ fn assemble(
         lists: lists.into_iter().map(|list| list.name).collect(),
         counters,
         rules,
-        thresholds: Thresholds { flag: value(&score.flag), hold: value(&score.hold), reject: value(&score.reject) },
+        thresholds: Thresholds { flag: value(flag), hold: value(hold), reject: value(reject) },
         caps,
         on_error: document.on_error.unwrap_or_default(),
     }

@@ -119,12 +119,11 @@ fn net(text: &str) -> Option<IpNet> {
 fn parsed<T>(values: &[Text], what: &str, parse: impl Fn(&str) -> Option<T>, findings: &mut Findings<'_>) -> Vec<T> {
     let mut parsed = Vec::with_capacity(values.len());
     for value in values {
-        match parse(&value.value) {
-            Some(one) => parsed.push(one),
-            None => {
-                let message = format!("{} is not {what}", quoted(&value.value));
-                findings.add(Code::ListEntry, value.at, message, "mend it, or make it a comment with `#`");
-            }
+        if let Some(one) = parse(&value.value) {
+            parsed.push(one);
+        } else {
+            let message = format!("{} is not {what}", quoted(&value.value));
+            findings.add(Code::ListEntry, value.at, message, "mend it, or make it a comment with `#`");
         }
     }
     parsed

@@ -26,7 +26,7 @@ pub(in crate::risk) struct Message {
 #[derive(Debug)]
 enum Part {
     Words(String),
-    Value(Expr, Filter),
+    Value(Box<Expr>, Filter),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Message {
     /// The expressions in it.
     pub(in crate::risk) fn expressions(&self) -> impl Iterator<Item = &Expr> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Value(expr, _) => Some(expr),
+            Part::Value(expr, _) => Some(&**expr),
             Part::Words(_) => None,
         })
     }
@@ -106,7 +106,7 @@ fn value(text: &Text, piece: super::Piece, scope: &Scope, when: &Expr, findings:
             return None;
         }
     };
-    Some(Part::Value(expr, filter))
+    Some(Part::Value(Box::new(expr), filter))
 }
 
 fn shown(expr: &Expr, filter: Filter, env: &Env<'_>, zone: &TimeZone) -> String {

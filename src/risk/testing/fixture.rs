@@ -155,17 +155,16 @@ fn walk(path: &str, at: crate::risk::files::Spot, node: &Node, given: &mut Vec<G
         return;
     }
     if let Some(field) = field(path) {
-        match value(field.field().ty, node) {
-            Some(value) => given.push(Given { field, value }),
-            None => {
-                let message = format!("`{path}` of a test is not {}", wanted(field.field().ty));
-                findings.add(
-                    Code::TestSetup,
-                    node.at,
-                    message,
-                    "write it as WeChat does: fen in digits, times as RFC 3339",
-                );
-            }
+        if let Some(value) = value(field.field().ty, node) {
+            given.push(Given { field, value });
+        } else {
+            let message = format!("`{path}` of a test is not {}", wanted(field.field().ty));
+            findings.add(
+                Code::TestSetup,
+                node.at,
+                message,
+                "write it as WeChat does: fen in digits, times as RFC 3339",
+            );
         }
         return;
     }
@@ -220,13 +219,13 @@ pub(super) fn moment(text: &str) -> Option<UnixTime> {
 
 /// The order that a test registers: one of a yuan, with what the test says instead.
 pub(super) fn order(node: &Node, at: UnixTime, findings: &mut Findings<'_>) -> Option<Order> {
-    let two_hours = std::time::Duration::from_secs(7200);
+    let two_hours = std::time::Duration::from_hours(2);
     let mut order = Order {
         amount_total: 100,
         currency: "CNY".to_owned(),
         payer_openid: None,
         client_ip: None,
-        registered_at: at.minus(std::time::Duration::from_secs(60)),
+        registered_at: at.minus(std::time::Duration::from_mins(1)),
         expires_at: at.plus(two_hours),
     };
     let NodeKind::Mapping(entries) = &node.kind else {

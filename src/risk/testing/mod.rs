@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use super::code::Code;
 use super::file::{RuleDef, TestDef};
+use super::load::TestRun;
 use super::problem::Findings;
 use super::set::{Rule, RuleSet};
 
 /// Most tests of a set: they are run whenever the rules are loaded.
 const MOST_TESTS: usize = 2000;
 
-/// Runs the tests of all rules of a set; gives how many passed. Those that fail are errors at their place.
-pub(super) fn run(set: &Arc<RuleSet>, defs: &[RuleDef], findings: &mut Findings<'_>) -> usize {
-    let mut passed = 0_usize;
+/// Runs the tests of all rules of a set; gives those that passed. Those that fail are errors at their place.
+pub(super) fn run(set: &Arc<RuleSet>, defs: &[RuleDef], findings: &mut Findings<'_>) -> Vec<TestRun> {
+    let mut passed = Vec::new();
     let count = defs.iter().map(|def| def.tests.len()).fold(0, usize::saturating_add);
     if let (Some(def), true) = (defs.last(), count > MOST_TESTS) {
         let message = format!("{} has {count} tests, at most {MOST_TESTS} are run", set.name());
@@ -31,7 +32,8 @@ pub(super) fn run(set: &Arc<RuleSet>, defs: &[RuleDef], findings: &mut Findings<
                 findings.add(Code::Duplicate, test.name.at, message, "give one of them another name");
             }
             if run_one(set, rule, test, findings) == Some(true) {
-                passed = passed.saturating_add(1);
+                let (set, rule) = (Arc::clone(set.name()), Arc::clone(&rule.id));
+                passed.push(TestRun { set, rule, test: test.name.value.clone() });
             }
         }
     }

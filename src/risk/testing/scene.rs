@@ -49,7 +49,7 @@ impl Scene {
         let errors = findings.errors();
         let at = match &test.at {
             None => NOON,
-            Some(text) => moment(text, findings)?,
+            Some(written) => moment(written, findings)?,
         };
         let kind = fixture::kind(test.event.as_ref(), set.family(), findings)?;
         let parts = [("event", &test.event), ("http", &test.http), ("client", &test.client), ("route", &test.route)];
@@ -108,7 +108,7 @@ impl Scene {
         let mut facts = self.facts();
         facts.set_order(order.as_ref());
         let env = Env { facts: &facts, counters: &[], lists: &set.members, asked: &[] };
-        let earlier = (stored.window / 2).min(Duration::from_secs(1));
+        let earlier = stored.window.checked_div(2).unwrap_or_default().min(Duration::from_secs(1));
         match stored.id(&env) {
             Ok(id) => {
                 let (measure, window, slice) = (stored.measure, stored.window, stored.slice);
@@ -232,7 +232,9 @@ fn lists(node: &Node, judge: &mut Judge, model: &mut Model, findings: &mut Findi
             Members::Int(_) => ListType::Int,
             Members::Cidr(_) => ListType::Cidr,
             Members::InStore => {
-                values.iter().for_each(|value| model.add_to_list(&key.name, &value.value));
+                for value in &values {
+                    model.add_to_list(&key.name, &value.value);
+                }
                 continue;
             }
         };

@@ -136,7 +136,7 @@ fn what_is_made_to_be_slow_is_refused_quickly() {
 #[test]
 fn expressions_that_cost_too_much_together_are_refused() {
     let part = "event.subject.orValue(\"\").matches(\"a.*b.*c\")";
-    let when = vec![part; 12].join(" || ");
+    let when = [part; 12].join(" || ");
     let rule = |n: usize| {
         format!(
             "  - {{ id: WXP-{n:04}, title: t, when: '{when} || local.hour == {n}', action: flag, reason: r, mode: shadow }}\n"

@@ -107,7 +107,7 @@ fn every_hit_is_told_and_the_strongest_action_wins() {
     assert_eq!(large.action(), Action::Reject);
     assert_eq!(large.rules().collect::<Vec<_>>(), ["WXP-1001", "WXP-1002", "WXP-1003"]);
     assert_eq!(large.answer(), crate::risk::RejectAnswer::Swallow);
-    assert_eq!(large.hold().unwrap().hold_for, Duration::from_secs(7200));
+    assert_eq!(large.hold().unwrap().hold_for, Duration::from_hours(2));
     assert!(matches!(world.policy.conclude((), large), Decided::Rejected { .. }));
     assert!(matches!(world.policy.conclude((), small), Decided::Cleared(_)));
 }
@@ -211,7 +211,7 @@ const EXCEPTED: &str = "rules:
 fn an_exception_works_until_its_last_day_is_over_in_the_zone_of_the_set() {
     let mut world = world(EXCEPTED);
     let machine = Event { attach: Some("vm".to_owned()), ..payment("E1", 1) };
-    let midnight = NOON.plus(Duration::from_secs(12 * 3600));
+    let midnight = NOON.plus(Duration::from_hours(12));
     world.now = midnight.minus(Duration::from_secs(1));
     let verdict = world.judge(&machine);
     assert_eq!((verdict.action(), &*verdict.excepted()[0].exception), (Action::Allow, "machines"));
@@ -223,7 +223,7 @@ fn an_exception_works_until_its_last_day_is_over_in_the_zone_of_the_set() {
 #[test]
 fn a_snooze_is_of_one_rule_one_value_and_a_time() {
     let mut world = world(&rules("", &[("WXP-1001", ANY, "action: hold"), ("WXP-1002", ANY, "action: flag")]));
-    let until = NOON.plus(Duration::from_secs(3600));
+    let until = NOON.plus(Duration::from_hours(1));
     let snooze = |value: &str, until| Snooze::new("WXP-1001", "event.payer.openid", value, until, NOON).unwrap();
     world.snoozes = vec![snooze("oUpf8uMuAJO_M2pxb1Q9zNjWeS6o", until)];
     let verdict = world.judge(&payment("E1", 1));
@@ -232,10 +232,7 @@ fn a_snooze_is_of_one_rule_one_value_and_a_time() {
     assert_eq!(world.judge(&other).action(), Action::Hold);
     world.now = until;
     assert_eq!(world.judge(&payment("E3", 1)).action(), Action::Hold);
-    assert_eq!(
-        snooze("x", NOON.plus(Duration::from_secs(90 * 86_400))).until(),
-        NOON.plus(crate::risk::LONGEST_SNOOZE)
-    );
+    assert_eq!(snooze("x", NOON.plus(Duration::from_hours(90 * 24))).until(), NOON.plus(crate::risk::LONGEST_SNOOZE));
     assert_eq!(Snooze::new("WXP-1001", "event.payr", "x", until, NOON), None);
 }
 
@@ -358,7 +355,7 @@ fn rules_that_are_off_ask_for_nothing() {
 fn local_time_is_that_of_the_set() {
     let night =
         |zone: &str| world(&rules(&format!("timezone: {zone}\n"), &[("WXP-1001", "local.hour < 6", "action: flag")]));
-    let at = NOON.minus(Duration::from_secs(7 * 3600)); // 05:00 in Beijing, 21:00 the day before in London
+    let at = NOON.minus(Duration::from_hours(7)); // 05:00 in Beijing, 21:00 the day before in London
     let action = |mut world: World| {
         world.now = at;
         world.judge(&payment("E1", 1)).action()
@@ -378,4 +375,78 @@ fn several_sets_judge_together_each_by_its_own_thresholds() {
     let verdict = world.judge(&payment("E1", 1));
     assert_eq!((verdict.score(), verdict.action()), (70, Action::Flag), "40 of 60 and 30 of 30");
     assert_eq!(verdict.sets().len(), 2);
+}
+
+/// The counter that a set asks for, of a payment.
+fn counter_of(body: &str) -> crate::risk::ask::CounterId {
+    let event = payment("E1", 1);
+    let facts = Facts::from_event(&event, &Around::new(NOON, IpAddr::from([203, 0, 113, 9]), "shop"));
+    Policy::new([rule_set(body)]).ask(&facts).asks().counters[0].id
+}
+
+#[test]
+fn a_counter_lives_on_when_rules_change_and_starts_afresh_when_it_does() {
+    let of = |head: &str, when: &str| counter_of(&rules(head, &[("WXP-1001", when, "action: hold")]));
+    let before = of(MANY, "event.kind == Kind.TRANSACTION && counter.pays > 2");
+    assert_eq!(of(MANY, "event.kind == Kind.TRANSACTION && counter.pays > 9"), before);
+    let by_macro = format!(
+        "macros: [ {{ name: paid, expr: event.kind == Kind.TRANSACTION }} ]\n{}",
+        MANY.replace("when: event.kind == Kind.TRANSACTION", "when: paid")
+    );
+    let mut seen = vec![before];
+    for head in [
+        MANY.replace("10m", "20m"),
+        MANY.replace("event.appid, ", ""),
+        MANY.replace("count: events", "first_seen: true"),
+        MANY.replace("count: events", "sum: event.amount.total"),
+        MANY.replace("== Kind.TRANSACTION", "in [Kind.TRANSACTION]"),
+        by_macro.clone(),
+        by_macro.replace("== Kind.TRANSACTION", "in [Kind.TRANSACTION]"),
+    ] {
+        let is_first = head.contains("first_seen");
+        let when = if is_first { "counter.pays.is_first" } else { "has(counter.pays)" };
+        let when = if is_first {
+            when
+        } else if head.contains("sum") {
+            "counter.pays > fen(2)"
+        } else {
+            "counter.pays > 2"
+        };
+        let id = of(&head, when);
+        assert!(!seen.contains(&id), "{head}");
+        seen.push(id);
+    }
+}
+
+#[test]
+fn a_set_is_named_by_all_that_it_is_made_of() {
+    let files = || super::starter::starter();
+    let digest = |files: &crate::risk::Files| {
+        let loaded = crate::risk::load(files, NOON).unwrap_or_else(|problems| panic!("{}", problems[0]));
+        loaded.set("payment-risk").map(|set| set.digest().to_string()).unwrap()
+    };
+    let before = digest(&files());
+    assert_eq!(digest(&files().with("lists/mchids.txt", "1900000009\n")), before, "another set's list");
+    let text = files().text("payment-risk.yaml").unwrap().to_owned();
+    assert_ne!(digest(&files().with("payment-risk.yaml", format!("{text}# a word\n"))), before);
+    let people = files().text("lists/people.yaml").unwrap().to_owned();
+    assert_ne!(digest(&files().with("lists/people.yaml", format!("{people}# a word\n"))), before);
+    let site = "apiVersion: wxgate.rules/v1\nkind: Overrides\nname: site\nversion: 1\n\
+                overrides: [ { id: WXP-2002, of_version: 1, set: { score: 41 }, why: tried } ]\n";
+    let text = text.replace("fires: true, score: 40, message: '¥20000.01", "fires: true, message: '¥20000.01");
+    let overridden = files().with("payment-risk.yaml", text.clone());
+    assert_ne!(digest(&overridden.clone().with("site.yaml", site)), digest(&overridden));
+}
+
+#[test]
+fn an_override_changes_what_it_names() {
+    let body = set(&rules("", &[("WXP-1001", ANY, "action: hold")]));
+    let site = "apiVersion: wxgate.rules/v1\nkind: Overrides\nname: site\nversion: 1\n\
+                overrides: [ { id: WXP-1001, of_version: 3, set: { mode: shadow }, why: too loud } ]\n";
+    let files = crate::risk::Files::new("").with("shop.yaml", body).with("site.yaml", site);
+    let loaded = crate::risk::load(&files, NOON).unwrap();
+    let policy = Policy::new([Arc::clone(&loaded.sets[0])]);
+    let mut world = World { policy, model: Model::default(), now: NOON, snoozes: Vec::new() };
+    let verdict = world.judge(&payment("E1", 1));
+    assert_eq!((verdict.action(), verdict.shadow_action()), (Action::Allow, Action::Hold));
 }

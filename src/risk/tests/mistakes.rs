@@ -22,7 +22,7 @@ fn mistakes() -> Vec<Mistake> {
             let (name, rest) = section.split_once('\n').unwrap();
             let (written, told) = rest.split_once("---\n").unwrap_or_else(|| panic!("{name} has no ---"));
             let (first, others) = written.split_once("@ ").map_or((written, ""), |(first, others)| (first, others));
-            let first = if first.starts_with('!') { first[1..].to_owned() } else { format!("{HEAD}{first}") };
+            let first = first.strip_prefix('!').map_or_else(|| format!("{HEAD}{first}"), str::to_owned);
             let mut files = Files::new("rules").with("shop.yaml", first);
             for other in others.split("@ ").filter(|other| !other.is_empty()) {
                 let (path, text) = other.split_once('\n').unwrap();
