@@ -9,6 +9,7 @@ mod doctor;
 mod init;
 mod keys;
 mod report;
+mod rules;
 mod run;
 mod sim;
 mod verify;
@@ -41,6 +42,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Say which keys are trusted, until when, and which of them can go
     Keys(keys::Args),
+    /// Check, test and explain risk rules
+    Rules(rules::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }
