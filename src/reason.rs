@@ -4,6 +4,8 @@
 /// How a callback ended, in a few words that stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
+    /// The gateway answered it by itself.
+    Answered,
     /// The upstream took it.
     Forwarded,
     /// Authentic, and its event was already done: answered as success, which stops the retries.
@@ -43,6 +45,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// WeChat's check that the URL is the merchant's, answered by the gateway.
+    UrlCheck = "url-check" => Answered, 200;
     /// The upstream answered 2xx and the event is committed.
     Forwarded = "forwarded" => Forwarded, 200;
     /// Authentic and freshly signed, but the event was already done.
@@ -60,6 +64,10 @@ reasons! {
     MissingHeader = "missing-header" => Refused, 400;
     /// A header that must come once came more often, even if equal.
     DuplicateHeader = "duplicate-header" => Refused, 400;
+    /// A query parameter that the signature needs is absent or empty.
+    MissingParam = "missing-param" => Refused, 400;
+    /// A query parameter that must come once came more often, even if equal.
+    DuplicateParam = "duplicate-param" => Refused, 400;
     /// A value is not encoded as it must be: base64, characters, lengths, or a compressed body.
     BadEncoding = "bad-encoding" => Refused, 400;
     /// The timestamp is not a plain decimal number of seconds.
@@ -70,6 +78,8 @@ reasons! {
     UnsupportedSignatureType = "unsupported-signature-type" => Refused, 401;
     /// WeChat tests that forged signatures are refused: refused as it must be, never a ban or an alert.
     SigntestProbe = "signtest-probe" => Refused, 401;
+    /// Message push in plain text where the endpoint wants it encrypted, or the other way round.
+    ModeMismatch = "mode-mismatch" => Refused, 401;
     /// No configured key has this serial or id.
     UnknownSerial = "unknown-serial" => Refused, 401;
     /// A v2 notification signed by another algorithm than the endpoint's `sign_type`, or naming another.
@@ -133,6 +143,8 @@ impl Reason {
             Self::BadMethod
             | Self::MissingHeader
             | Self::DuplicateHeader
+            | Self::MissingParam
+            | Self::DuplicateParam
             | Self::BadEncoding
             | Self::BadTimestamp
             | Self::UnsupportedSignatureType
@@ -140,12 +152,14 @@ impl Reason {
             | Self::Replayed
             | Self::BodyTooLarge
             | Self::BodyTimeout => true,
-            Self::Forwarded
+            Self::UrlCheck
+            | Self::Forwarded
             | Self::Duplicate
             | Self::IdConflict
             | Self::UnknownRoute
             | Self::SourceNotAllowed
             | Self::TimestampOutOfWindow
+            | Self::ModeMismatch
             | Self::SigntestProbe
             | Self::UnknownSerial
             | Self::BadJson
@@ -173,12 +187,21 @@ impl Reason {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: &[Self] =
-        &[Self::Forwarded, Self::Duplicate, Self::Held, Self::Refused, Self::Limited, Self::Busy, Self::Failed];
+    pub const ALL: &[Self] = &[
+        Self::Answered,
+        Self::Forwarded,
+        Self::Duplicate,
+        Self::Held,
+        Self::Refused,
+        Self::Limited,
+        Self::Busy,
+        Self::Failed,
+    ];
 
     /// The stable name.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::Answered => "answered",
             Self::Forwarded => "forwarded",
             Self::Duplicate => "duplicate",
             Self::Held => "held",
@@ -192,7 +215,7 @@ impl Outcome {
     /// Whether WeChat is told that the callback was taken, so that it stops trying.
     pub const fn is_success(self) -> bool {
         match self {
-            Self::Forwarded | Self::Duplicate | Self::Held => true,
+            Self::Answered | Self::Forwarded | Self::Duplicate | Self::Held => true,
             Self::Refused | Self::Limited | Self::Busy | Self::Failed => false,
         }
     }

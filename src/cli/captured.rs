@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config;
-use crate::wechat::{Protocol, Received};
+use crate::wechat::{Authentic, Protocol, Received, Refused};
 
 /// What captured requests are judged against.
 #[derive(clap::Args)]
@@ -78,6 +78,12 @@ impl Captured {
     /// Reads a file, or standard input for `-`.
     pub(super) fn read(file: &Path) -> Result<Self, String> {
         read(file).map_err(|error| format!("{}: {error}", file.display()))
+    }
+
+    /// Judges it by the very code that judges callbacks in the gateway.
+    pub(super) fn judge(&self, protocol: &Protocol, now: UnixTime) -> Result<Authentic, Refused> {
+        let screened = protocol.screen(self.received(), now)?;
+        protocol.open(protocol.verify(screened, self.body.clone())?)
     }
 
     /// The head, as the protocols take it.

@@ -10,6 +10,7 @@ use super::captured::{Against, Captured};
 use super::report::{json, result, talk};
 use crate::clock::UnixTime;
 use crate::reason::Reason;
+use crate::wechat::message::ReplyTo;
 use crate::wechat::{Answer, Protocol, Refused};
 
 /// Judge captured requests offline, as the gateway would.
@@ -41,6 +42,12 @@ struct Judgement<'a> {
 struct Reply {
     status: u16,
     body: String,
+}
+
+impl Reply {
+    fn of(answer: &Answer) -> Self {
+        Self { status: answer.status, body: String::from_utf8_lossy(&answer.body).into_owned() }
+    }
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -76,18 +83,22 @@ fn verify_all(args: &Args) -> Result<Exit, String> {
 }
 
 fn judge<'a>(protocol: &Protocol, file: &'a Path, captured: &Captured, now: UnixTime) -> Judgement<'a> {
-    let end = protocol
-        .screen(captured.received(), now)
-        .and_then(|screened| protocol.verify(screened, captured.body.clone()))
-        .and_then(|verified| protocol.open(verified));
+    // The check of a URL is answered by the gateway itself: there is no event in it.
+    if let Some(checked) = protocol.echo(captured.received(), now) {
+        let (verdict, reason, detail, answer) = match checked {
+            Ok(answer) => ("accept", "ok", None, answer),
+            Err(Refused { reason, detail }) => ("reject", reason.code(), Some(detail), protocol.answer(reason)),
+        };
+        return Judgement { file, verdict, reason, detail, event: None, reply: Reply::of(&answer) };
+    }
+    let end = captured.judge(protocol, now);
     let (verdict, reason, detail, event, answer) = match end {
         Ok(authentic) => {
             let event = serde_json::from_slice(&authentic.event().body).ok();
-            ("accept", "ok", None, event, protocol.answer(Reason::Forwarded))
+            let answer = authentic.reply_to().map_or_else(|| protocol.answer(Reason::Forwarded), ReplyTo::acknowledge);
+            ("accept", "ok", None, event, answer)
         }
         Err(Refused { reason, detail }) => ("reject", reason.code(), Some(detail), None, protocol.answer(reason)),
     };
-    let Answer { status, body, .. } = answer;
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Judgement { file, verdict, reason, detail, event, reply: Reply { status, body } }
+    Judgement { file, verdict, reason, detail, event, reply: Reply::of(&answer) }
 }

@@ -4,6 +4,7 @@
 mod body;
 pub mod endpoint;
 pub mod pipeline;
+mod reply;
 pub mod routes;
 mod stop;
 pub mod upstream;

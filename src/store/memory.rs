@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::StoreError;
-use super::engine::{Ask, Lease, Reply, Settlement};
+use super::engine::{Ask, CountAsk, Digest, Lease, PutOrder, Reply, Settlement};
 use super::held::{Held, HeldName};
 use super::index::Index;
+use super::{ListPage, Registered, StoreError};
 use crate::clock::UnixTime;
+use crate::risk::ask::{Counted, ListAsk, Order};
 
 /// Most memory that held events may take together.
 const HELD_BYTES: usize = 64 * 1024 * 1024;
 
 /// The index and nothing below it.
 pub(super) struct MemoryEngine {
-    index: Index,
+    index: Box<Index>,
     held: Mutex<HeldEvents>,
     leases: AtomicU64,
     opened_at: UnixTime,
@@ -33,7 +34,7 @@ struct HeldEvents {
 impl MemoryEngine {
     pub(super) fn new(now: UnixTime) -> Self {
         Self {
-            index: Index::new(),
+            index: Box::new(Index::new()),
             held: Mutex::default(),
             leases: AtomicU64::new(1),
             opened_at: now,
@@ -45,6 +46,51 @@ impl MemoryEngine {
         self.check_open()?;
         let lease = Lease(self.leases.fetch_add(1, Ordering::Relaxed));
         self.index.claim(ask, lease, |_| ())
+    }
+
+    pub(super) fn count(&self, ask: &CountAsk<'_>) -> Result<Vec<Option<Counted>>, StoreError> {
+        self.check_open()?;
+        Ok(self.index.count(ask, |_| ()))
+    }
+
+    pub(super) fn counters_refused(&self) -> u64 {
+        self.index.counters_refused()
+    }
+
+    pub(super) fn put_orders(
+        &self,
+        endpoint: &str,
+        orders: Vec<PutOrder>,
+        now: UnixTime,
+    ) -> Result<Vec<Registered>, StoreError> {
+        self.check_open()?;
+        orders.into_iter().map(|order| self.index.put_order(endpoint, order, now, |_| ())).collect()
+    }
+
+    pub(super) fn order(&self, endpoint: &str, order: Digest, now: UnixTime) -> Result<Option<Order>, StoreError> {
+        self.check_open()?;
+        Ok(self.index.order(endpoint, order, now))
+    }
+
+    pub(super) fn list_add(&self, entry: &ListAsk, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        self.check_open()?;
+        self.index.list_add(entry, until, now, |_| ())
+    }
+
+    pub(super) fn list_remove(&self, entry: &ListAsk, now: UnixTime) -> Result<bool, StoreError> {
+        self.check_open()?;
+        Ok(self.index.list_remove(entry, now, |_| ()))
+    }
+
+    pub(super) fn list_show(
+        &self,
+        list: &str,
+        after: Option<&str>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<ListPage, StoreError> {
+        self.check_open()?;
+        Ok(self.index.list_show(list, after, most, now))
     }
 
     pub(super) fn settle(&self, settlement: &Settlement<'_>) -> Result<(), StoreError> {

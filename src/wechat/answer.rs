@@ -47,6 +47,52 @@ pub fn pay_v3(reason: Reason) -> Answer {
     }
 }
 
+/// The answer to a push of an official account, mini program or open platform: `success` stops WeChat's retries (protocol
+/// 3.4). Where the push is known, [`super::message::ReplyTo::acknowledge`] says it in the words of its kind.
+pub fn message(reason: Reason) -> Answer {
+    push(reason, "success")
+}
+
+/// The answer to WeCom: an empty 200 stops its retries (protocol 4).
+pub fn wecom(reason: Reason) -> Answer {
+    push(reason, "")
+}
+
+/// Every check that needs a secret reads like the signature's: what decrypts to wrong padding or to another account's id is
+/// told apart by the audit alone (protocol 6.27).
+fn push(reason: Reason, success: &'static str) -> Answer {
+    let is_secret = matches!(reason, Reason::BadCiphertext | Reason::AppidMismatch);
+    let status = if is_secret { Reason::BadSignature.status() } else { reason.status() };
+    match status {
+        200 => text(200, success),
+        400 => text(status, "malformed request"),
+        401 => text(status, "signature verification failed"),
+        404 => text(status, "not found"),
+        405 => text(status, "method not allowed"),
+        408 => text(status, "request timeout"),
+        409 => text(status, "request was seen before"),
+        413 => text(status, "request too large"),
+        502 | 504 => text(status, "not delivered, try again"),
+        429 => Answer { retry_after: Some(RETRY_AFTER), ..text(status, "too many requests") },
+        _ => Answer { retry_after: Some(RETRY_AFTER), ..text(status, "busy, try again") },
+    }
+}
+
+/// Plain text, which no browser takes for a page.
+pub(super) fn text(status: u16, body: &'static str) -> Answer {
+    Answer {
+        status,
+        content_type: "text/plain; charset=utf-8",
+        body: Bytes::from_static(body.as_bytes()),
+        retry_after: None,
+    }
+}
+
+/// The answer to the check of a URL: what it asked back, as plain text (protocol 3.1).
+pub fn echo(echo: Bytes) -> Answer {
+    Answer { body: echo, ..text(200, "") }
+}
+
 /// The answer to a WeChat Pay v2 notification: one line without declaration, since WeChat takes nothing else (protocol 2.3).
 pub fn pay_v2(reason: Reason) -> Answer {
     /// The body of a refusal.
@@ -111,7 +157,7 @@ mod tests {
             let code = if answer.status == 200 { "SUCCESS" } else { "FAIL" };
             assert_eq!(root.only("return_code"), Ok(Some(code)), "{}", reason.code());
             assert_eq!(answer.retry_after, pay_v3(*reason).retry_after, "{}", reason.code());
-            assert!(!answer.body.contains(&b'\n') && !answer.body.contains(&b'?'), "{}", reason.code());
+            assert!(!answer.body.iter().any(|byte| b"\n?".contains(byte)), "{}", reason.code());
         }
     }
 
@@ -131,6 +177,26 @@ mod tests {
                 assert!(!String::from_utf8_lossy(&answer.body).contains(reason.code()), "{}", reason.code());
             }
         }
+    }
+
+    #[test]
+    fn a_push_is_taken_with_success_and_refused_without_a_word_of_why() {
+        for reason in Reason::ALL {
+            for (answer, success) in [(message(*reason), "success"), (wecom(*reason), "")] {
+                assert_eq!(answer.status == 200, reason.outcome().is_success(), "{}", reason.code());
+                assert_eq!(answer.body == success, answer.status == 200, "{}", reason.code());
+                let text = String::from_utf8(answer.body.to_vec()).unwrap();
+                assert!(!text.contains(reason.code()) || !reason.code().contains('-'), "{}", reason.code());
+                assert_eq!(answer.content_type, "text/plain; charset=utf-8");
+            }
+        }
+    }
+
+    #[test]
+    fn a_push_refused_by_a_secret_reads_the_same_whichever_it_was() {
+        let secret = [Reason::BadSignature, Reason::BadCiphertext, Reason::AppidMismatch, Reason::ModeMismatch];
+        assert!(secret.iter().all(|reason| message(*reason) == message(Reason::BadSignature)));
+        assert!(secret.iter().all(|reason| wecom(*reason) == wecom(Reason::BadSignature)));
     }
 
     #[test]

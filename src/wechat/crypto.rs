@@ -2,9 +2,13 @@
 //! hashed where it lies, never joined.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::cipher::{AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
-use aws_lc_rs::digest::{Context, Digest, SHA256, SHA256_OUTPUT_LEN};
+use aws_lc_rs::cipher::{
+    AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, PaddedBlockDecryptingKey,
+    UnboundCipherKey,
+};
+use aws_lc_rs::digest::{self, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use aws_lc_rs::hmac;
+use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use bytes::{Bytes, BytesMut};
 
@@ -107,6 +111,65 @@ impl Aes256Gcm {
     }
 }
 
+/// Bytes of a block of AES.
+pub(super) const BLOCK: usize = 16;
+
+/// An AES-256-CBC key with both of its schedules. No padding: message push has its own (protocol 3.3).
+pub(super) struct Aes256Cbc {
+    encrypting: EncryptingKey,
+    decrypting: DecryptingKey,
+}
+
+impl Aes256Cbc {
+    /// From exactly 32 bytes.
+    pub(super) fn new(key: &[u8]) -> Option<Self> {
+        let unbound = || UnboundCipherKey::new(&AES_256, key).ok();
+        let (encrypting, decrypting) = (EncryptingKey::cbc(unbound()?).ok()?, DecryptingKey::cbc(unbound()?).ok()?);
+        Some(Self { encrypting, decrypting })
+    }
+
+    /// Encrypts whole blocks. None if there is a part of one.
+    pub(super) fn encrypt(&self, iv: [u8; BLOCK], mut blocks: Vec<u8>) -> Option<Vec<u8>> {
+        let iv = EncryptionContext::Iv128(FixedLength::from(iv));
+        self.encrypting.less_safe_encrypt(&mut blocks, iv).ok().map(|_| blocks)
+    }
+
+    /// Decrypts whole blocks. None if there is a part of one. There is nothing that tells a wrong key.
+    pub(super) fn decrypt(&self, iv: [u8; BLOCK], mut blocks: Vec<u8>) -> Option<Vec<u8>> {
+        let iv = DecryptionContext::Iv128(FixedLength::from(iv));
+        let length = self.decrypting.decrypt(&mut blocks, iv).ok()?.len();
+        blocks.truncate(length);
+        Some(blocks)
+    }
+}
+
+/// SHA-1 of the parts one after the other: what message push signs by (protocol 3.1).
+pub(super) fn sha_1(parts: &[&[u8]]) -> [u8; digest::SHA1_OUTPUT_LEN] {
+    let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    for part in parts {
+        context.update(part);
+    }
+    *context.finish().as_ref().first_chunk().expect("a SHA-1 has that length")
+}
+
+/// A SHA-256 that is fed piece by piece.
+#[derive(Clone)]
+pub(super) struct Sha256(Context);
+
+impl Sha256 {
+    pub(super) fn new() -> Self {
+        Self(Context::new(&SHA256))
+    }
+
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    pub(super) fn finish(self) -> [u8; digest::SHA256_OUTPUT_LEN] {
+        *self.0.finish().as_ref().first_chunk().expect("a SHA-256 has that length")
+    }
+}
+
 /// MD5 over the parts as they follow each other. For WeChat Pay v2 alone, which fixes it (protocol 2.2).
 pub(super) fn md5<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
     use md5::Digest as _;
@@ -115,17 +178,6 @@ pub(super) fn md5<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
         sum.update(part);
     }
     sum.finalize().into()
-}
-
-/// SHA-256 over the parts as they follow each other.
-pub(super) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; SHA256_OUTPUT_LEN] {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(part);
-    }
-    let mut digest = [0; SHA256_OUTPUT_LEN];
-    digest.copy_from_slice(context.finish().as_ref());
-    digest
 }
 
 /// An HMAC-SHA256 key.
@@ -230,6 +282,22 @@ mod tests {
                 assert_eq!(id, text(serial), "{}", case.name);
             }
         }
+    }
+
+    #[test]
+    fn aes_256_cbc_takes_whole_blocks_and_comes_back() {
+        let key = Aes256Cbc::new(&[7; 32]).unwrap();
+        for blocks in 0..4 {
+            let text = vec![b'x'; blocks * BLOCK];
+            let sealed = key.encrypt([9; BLOCK], text.clone()).unwrap();
+            assert_eq!(sealed.len(), text.len());
+            assert_eq!(key.decrypt([9; BLOCK], sealed), Some(text));
+        }
+        for length in [1, 15, 17] {
+            assert_eq!(key.encrypt([9; BLOCK], vec![0; length]), None, "{length}");
+            assert_eq!(key.decrypt([9; BLOCK], vec![0; length]), None, "{length}");
+        }
+        assert!(Aes256Cbc::new(&[7; 16]).is_none() && Aes256Cbc::new(&[7; 33]).is_none());
     }
 
     /// PKCS#1 `RSAPublicKey` with exponent 65537 and a modulus of that many bits. Nobody factors it, so any odd number does.

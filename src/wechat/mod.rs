@@ -5,12 +5,19 @@
 //! it belongs here). Adding a protocol touches this folder, a line in `config/` and the docs.
 
 pub mod answer;
+mod biz_msg_crypt;
 mod crypto;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod head;
 mod json;
 pub mod key;
+pub mod message;
 pub mod pay_v2;
 pub mod pay_v3;
 mod protocol;
+mod query;
+pub mod wecom;
 mod xml;
 
 use std::sync::Arc;
@@ -46,6 +53,8 @@ pub struct Screened(ScreenedAs);
 enum ScreenedAs {
     PayV3(pay_v3::Screened),
     PayV2(pay_v2::Screened),
+    Message(message::Screened),
+    WeCom(message::sealed::Screened),
 }
 
 /// A callback whose signature is WeChat's over exactly these bytes.
@@ -60,19 +69,23 @@ pub struct Verified(VerifiedAs);
 enum VerifiedAs {
     PayV3(pay_v3::Verified),
     PayV2(pay_v2::Verified),
+    Message(message::Verified),
+    WeCom(message::sealed::Verified),
 }
 
 /// A callback that was verified, decrypted and found to belong to its endpoint. Only this module can make one.
 ///
 /// ```compile_fail,E0451
 /// let event: wxgate::event::Event = todo!();
-/// let forged = wxgate::wechat::Authentic { event, freshness: None, signed_by: todo!(), received_body: todo!() };
+/// let forged = wxgate::wechat::Authentic { event, freshness: None, signed_by: todo!(), reply_to: None,
+///     received_body: todo!() };
 /// ```
 #[derive(Debug)]
 pub struct Authentic {
     event: Event,
     freshness: Option<Freshness>,
     signed_by: Arc<str>,
+    reply_to: Option<message::ReplyTo>,
     received_body: Bytes,
 }
 
@@ -97,9 +110,14 @@ impl Authentic {
         self.freshness.as_ref()
     }
 
-    /// The id of the key that verified it: a certificate serial or a `PUB_KEY_ID_…`.
+    /// The id of the key that verified it: a certificate serial, a `PUB_KEY_ID_…`, or `token-1` for the first token.
     pub fn signed_by(&self) -> &Arc<str> {
         &self.signed_by
+    }
+
+    /// How what the upstream says goes back to WeChat; none where WeChat asks for an acknowledgement alone.
+    pub fn reply_to(&self) -> Option<&message::ReplyTo> {
+        self.reply_to.as_ref()
     }
 
     /// The body as it was received and signed, for apps that go on verifying for themselves.
@@ -112,7 +130,7 @@ impl Authentic {
     pub(crate) fn for_test(event: Event, nonce: &str, signed_at: UnixTime) -> Self {
         let received_body = event.body.clone();
         let freshness = Some(Freshness { nonce: nonce.to_owned(), signed_at });
-        Self { event, freshness, signed_by: Arc::from("TEST"), received_body }
+        Self { event, freshness, signed_by: Arc::from("TEST"), reply_to: None, received_body }
     }
 }
 

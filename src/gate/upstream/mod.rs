@@ -77,6 +77,9 @@ pub enum UpstreamError {
         /// What it answered.
         status: u16,
     },
+    /// It answered 2xx and asks for the event again, in the words of message push.
+    #[error("the upstream answered 2xx with an ErrCode that is not 0: it wants the push again")]
+    WantsRetry,
     /// It could not be reached, or broke off.
     #[error("the upstream {target} cannot be reached: {cause}")]
     Unreachable {
@@ -97,7 +100,7 @@ impl UpstreamError {
     /// The stable reason.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Refused { .. } => Reason::UpstreamRefused,
+            Self::Refused { .. } | Self::WantsRetry => Reason::UpstreamRefused,
             Self::Unreachable { .. } => Reason::UpstreamUnreachable,
             Self::Timeout { .. } => Reason::UpstreamTimeout,
         }
@@ -107,6 +110,7 @@ impl UpstreamError {
     pub const fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status } => Some(*status),
+            Self::WantsRetry => Some(200),
             Self::Unreachable { .. } | Self::Timeout { .. } => None,
         }
     }

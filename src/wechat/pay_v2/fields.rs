@@ -1,6 +1,5 @@
 //! The children of a document as what they are signed as: named texts in the order of their names.
 
-use crate::wechat::crypto;
 use crate::wechat::xml::{Element, XmlError};
 
 /// Flat members, each name once, sorted by the bytes of their names: upper case before lower case, `_10` before `_2`.
@@ -37,10 +36,9 @@ impl Fields {
         fields.filter(|(name, value)| *name != "sign" && !value.is_empty())
     }
 
-    /// SHA-256 of what the document says, whatever its layout and order, without what is made afresh for every try.
-    pub(super) fn fingerprint(&self) -> [u8; 32] {
+    /// What the document says, whatever its layout and order, without what is made afresh for every try.
+    pub(super) fn content(&self) -> Vec<u8> {
         let said = self.signed().filter(|(name, _)| !matches!(*name, "nonce_str" | "sign_type"));
-        // No text of XML holds a zero byte.
-        crypto::sha256(said.flat_map(|(name, value)| [name, "\0", value, "\0"].map(str::as_bytes)))
+        said.flat_map(|(name, value)| [name, "\0", value, "\0"]).collect::<String>().into_bytes()
     }
 }

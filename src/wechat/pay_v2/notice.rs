@@ -208,7 +208,7 @@ pub(super) fn refund_event(envelope: &Fields, fields: &Fields, body: Bytes) -> R
 
 /// What every event has. What tells it from another of its id is not its layout.
 fn said(fields: &Fields, body: Bytes) -> Event {
-    Event { body, fingerprint: Some(fields.fingerprint()), ..Event::default() }
+    Event { body, content: fields.content().into(), ..Event::default() }
 }
 
 /// `result_code`, and the kind and trade state that APIv3 has for it.

@@ -185,7 +185,7 @@ fn a_payment_fills_the_fields_that_its_apiv3_form_fills() {
             amount_payer_total: Some(90),
             currency: text("CNY"),
             body: event.body.clone(),
-            fingerprint: event.fingerprint,
+            content: event.content.clone(),
             ..Event::default()
         }
     );
@@ -405,10 +405,10 @@ fn another_layout_of_the_same_values_is_the_same_event() {
     members.retain(|(name, _)| *name != "nonce_str");
     members.push(("nonce_str", "another"));
     let other = judge(signed(&members)).unwrap().event().clone();
-    assert_eq!((&one.id, one.fingerprint), (&other.id, other.fingerprint));
+    assert_eq!((&one.id, &one.content), (&other.id, &other.content));
     let changed = judge(signed(&payment_with("cash_fee", "99"))).unwrap().event().clone();
     assert_eq!(one.id, changed.id);
-    assert_ne!(one.fingerprint, changed.fingerprint);
+    assert_ne!(one.content, changed.content);
 }
 
 #[test]
@@ -490,7 +490,7 @@ proptest! {
         }
         if let Ok(authentic) = judge_body(case, body) {
             let before = judge_case(case).unwrap();
-            prop_assert_eq!(&authentic.event().fingerprint, &before.event().fingerprint);
+            prop_assert_eq!(&authentic.event().content, &before.event().content);
             prop_assert_eq!(&authentic.event().id, &before.event().id);
         }
     }

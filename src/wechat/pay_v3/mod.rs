@@ -170,8 +170,15 @@ impl PayV3 {
             event,
             freshness: Some(Freshness { nonce: screened.nonce().to_owned(), signed_at: screened.signed_at() }),
             signed_by: Arc::clone(screened.key_id()),
+            reply_to: None,
             received_body: body,
         })
+    }
+
+    /// Step 4 without step 3, for [`super::fuzzing`].
+    #[cfg(fuzzing)]
+    pub(super) fn open_unverified(&self, body: Bytes) -> Result<Authentic, OpenError> {
+        self.open(Verified { screened: Screened::for_fuzzing(&self.verifying_keys), body })
     }
 
     /// The newest key first; during a rotation messages of both come.
@@ -180,6 +187,14 @@ impl PayV3 {
             base64_simd::STANDARD.decode_to_vec(ciphertext.as_bytes()).map_err(|_| OpenError::BadCiphertext)?;
         let open = |key: &ApiV3Key| key.cipher().open(nonce.as_bytes(), associated_data.as_bytes(), &ciphertext);
         self.api_v3.iter().find_map(open).ok_or(OpenError::BadCiphertext)
+    }
+}
+
+/// What reads a decrypted resource, for [`super::fuzzing`].
+#[cfg(fuzzing)]
+pub(super) fn read_resource(plaintext: Bytes) {
+    if let Ok(found) = resource::read(&plaintext) {
+        drop(found.into_event(String::new(), String::new(), None, plaintext.clone()));
     }
 }
 
