@@ -87,6 +87,8 @@ pub struct Merchant {
     pub key: PrivateKey,
     /// The key that WeChat encrypts for it with.
     pub api_v3_key: [u8; 32],
+    /// The key that WeChat signs v2 notifications with.
+    pub api_v2_key: String,
 }
 
 /// Why keys cannot be had.
@@ -128,6 +130,7 @@ struct Files {
     merchant_certificate: String,
     merchant_key: String,
     api_v3: String,
+    api_v2: String,
     stranger: String,
 }
 
@@ -142,6 +145,7 @@ const PUBLIC_KEY_PRIVATE: &str = "pub_key_private.pem";
 const MERCHANT_CERTIFICATE: &str = "apiclient_cert.pem";
 const MERCHANT_KEY: &str = "apiclient_key.pem";
 const API_V3: &str = "apiv3.key";
+const API_V2: &str = "apiv2.key";
 const STRANGER: &str = "stranger_key.pem";
 
 impl Keys {
@@ -159,6 +163,7 @@ impl Keys {
             merchant_certificate: include_str!("keys/apiclient_cert.pem").to_owned(),
             merchant_key: include_str!("keys/apiclient_key.pem").to_owned(),
             api_v3: include_str!("keys/apiv3.key").to_owned(),
+            api_v2: include_str!("keys/apiv2.key").to_owned(),
             stranger: include_str!("keys/stranger_key.pem").to_owned(),
         };
         files.parse().expect("the bundled keys are read by a test")
@@ -183,6 +188,7 @@ impl Keys {
             merchant_certificate,
             merchant_key,
             api_v3: sign::random_text::<32>(),
+            api_v2: sign::random_text::<32>(),
             stranger: key_pair()?.serialize_pem(),
         };
         files.parse()
@@ -220,6 +226,7 @@ impl Keys {
             merchant_certificate: read(MERCHANT_CERTIFICATE)?,
             merchant_key: read(MERCHANT_KEY)?,
             api_v3: read(API_V3)?,
+            api_v2: read(API_V2)?,
             stranger: read(STRANGER)?,
         };
         files.parse()
@@ -239,7 +246,7 @@ impl Keys {
         };
         let numbers = numbers.to_json();
         std::fs::create_dir_all(dir).map_err(|cause| KeysError::File { path: dir.to_owned(), cause })?;
-        let files: [(&str, &[u8]); 9] = [
+        let files: [(&str, &[u8]); 10] = [
             (NUMBERS, numbers.as_bytes()),
             (CERTIFICATE, platform.certificate_pem.as_bytes()),
             (CERTIFICATE_KEY, platform.certificate_key.pem().as_bytes()),
@@ -248,6 +255,7 @@ impl Keys {
             (MERCHANT_CERTIFICATE, merchant.certificate_pem.as_bytes()),
             (MERCHANT_KEY, merchant.key.pem().as_bytes()),
             (API_V3, &merchant.api_v3_key),
+            (API_V2, merchant.api_v2_key.as_bytes()),
             (STRANGER, self.stranger.pem().as_bytes()),
         ];
         for (name, bytes) in files {
@@ -285,6 +293,7 @@ impl Files {
             certificate_pem: self.merchant_certificate,
             key: key(MERCHANT_KEY, &self.merchant_key)?,
             api_v3_key,
+            api_v2_key: self.api_v2.trim_end().to_owned(),
         };
         Ok(Keys { platform, merchant, stranger: key(STRANGER, &self.stranger)? })
     }
@@ -342,6 +351,7 @@ mod tests {
         let back = Keys::load(&dir.path().join("keys")).unwrap();
         assert_eq!(back.platform.public_key_id, keys.platform.public_key_id);
         assert_eq!(back.merchant.api_v3_key, keys.merchant.api_v3_key);
+        assert_eq!((back.merchant.api_v2_key.len(), &back.merchant.api_v2_key), (32, &keys.merchant.api_v2_key));
         assert_eq!(back.platform.certificate_key.sign(b"x"), keys.platform.certificate_key.sign(b"x"));
         let public = std::fs::read_to_string(dir.path().join("keys/pub_key.pem")).unwrap();
         assert_eq!(public, include_str!("keys/pub_key.pem"));

@@ -14,6 +14,7 @@ mod gateway;
 mod http_client;
 mod other_implementation;
 mod outage;
+mod pay_v2;
 mod process;
 mod protocols_of_the_wire;
 mod replay;
