@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::push::{self, Protocol, Push};
 use super::{By, Exit, KeysArgs};
 use crate::cli::report::{json, result};
 use crate::sim::notify::{Callback, Event, unix_now};
@@ -19,11 +20,16 @@ pub(super) struct Args {
     /// The endpoint, such as http://127.0.0.1:8080/notify/shop-pay
     #[arg(long, value_name = "URL", required_unless_present = "list")]
     to: Option<String>,
+    /// What is spoken
+    #[arg(long, value_enum, default_value = "pay-v3")]
+    protocol: Protocol,
     #[command(flatten)]
     keys: KeysArgs,
-    /// Kind of event
-    #[arg(long, default_value = "payment-native")]
-    sample: String,
+    #[command(flatten)]
+    account: push::AccountArgs,
+    /// Kind of event or message; payment-native or text, if left out
+    #[arg(long, visible_alias = "type", value_name = "KIND")]
+    sample: Option<String>,
     /// Names the kinds of events
     #[arg(long)]
     list: bool,
@@ -63,49 +69,66 @@ struct Tried<'a> {
 
 pub(super) async fn run(args: &Args) -> Result<Exit, String> {
     if args.list {
-        for sample in sample::ALL {
-            result(format_args!("{:<20} {}", sample.name, sample.about));
+        match args.protocol.family() {
+            Some(family) => push::list(family),
+            None => sample::ALL.iter().for_each(|s| result(format_args!("{:<20} {}", s.name, s.about))),
         }
         return Ok(Exit::Good);
     }
-    let keys = args.keys.load().map_err(|error| error.to_string())?;
     let url = args.to.as_deref().unwrap_or_default();
     let target = Target::find(url).await.map_err(|error| error.to_string())?;
+    if let Some(family) = args.protocol.family() {
+        let push = Push::new(&args.account, family, args.sample.as_deref(), &target.path, args.offset)?;
+        return deliver(args, &target, &push.name, || push.callback(), |answer| push.read(&answer)).await;
+    }
+    let keys = args.keys.load().map_err(|error| error.to_string())?;
     let event = event(args, &Order::new(&keys.merchant, unix_now()))?;
     let callback = || event.callback(&keys, args.by.into(), &target.path, unix_now().saturating_add(args.offset));
+    deliver(args, &target, &event.id, || Ok(callback()), |answer| answer).await
+}
+
+/// Prints what would be sent, or sends it as often as asked for. `read` makes an answer readable.
+async fn deliver(
+    args: &Args,
+    target: &Target,
+    event_id: &str,
+    callback: impl Fn() -> Result<Callback, String>,
+    read: impl Fn(String) -> String,
+) -> Result<Exit, String> {
     if args.print {
-        result(String::from_utf8_lossy(&callback().to_http(&target.host)));
+        result(String::from_utf8_lossy(&callback()?.to_http(&target.host)));
         return Ok(Exit::Good);
     }
     let mut exit = Exit::Good;
     for _ in 0..args.tries {
-        let tried = send(&target, &event, &callback()).await?;
+        let tried = send(target, event_id, &callback()?).await?;
+        let tried = Tried { answer: read(tried.answer), ..tried };
         if !matches!(tried.status, 200 | 204) {
             exit = Exit::Failed;
         }
         if args.json {
             json(&tried);
         } else {
-            result(format_args!("{} {} in {:.1} ms  {}", event.id, tried.status, tried.seconds * 1000.0, tried.answer));
+            result(format_args!("{event_id} {} in {:.1} ms  {}", tried.status, tried.seconds * 1000.0, tried.answer));
         }
     }
     Ok(exit)
 }
 
 fn event(args: &Args, order: &Order) -> Result<Event, String> {
-    let sample = sample::find(&args.sample)
-        .ok_or_else(|| format!("--sample: `{}` is unknown, `--list` names all", args.sample))?;
+    let name = args.sample.as_deref().unwrap_or("payment-native");
+    let sample = sample::find(name).ok_or_else(|| format!("--sample: `{name}` is unknown, `--list` names all"))?;
     let out_trade_no = args.out_trade_no.clone().unwrap_or_else(|| order.out_trade_no.clone());
     let event = sample.event(&Order { out_trade_no, total: args.total, ..order.clone() });
     Ok(Event { id: args.id.clone().unwrap_or_else(|| event.id.clone()), ..event })
 }
 
-async fn send<'a>(target: &Target, event: &'a Event, callback: &Callback) -> Result<Tried<'a>, String> {
+async fn send<'a>(target: &Target, event_id: &'a str, callback: &Callback) -> Result<Tried<'a>, String> {
     let begun = std::time::Instant::now();
     let answer = wire::exchange(target.address, &callback.to_http(&target.host), ANSWER_WITHIN).await;
     let answer = answer.map_err(|error| format!("no answer from {}: {error}", target.address))?;
     Ok(Tried {
-        event_id: &event.id,
+        event_id,
         status: answer.status,
         seconds: begun.elapsed().as_secs_f64(),
         answer: String::from_utf8_lossy(&answer.body).into_owned(),
