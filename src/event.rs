@@ -80,9 +80,9 @@ pub struct Event {
     pub event_key: Option<String>,
     /// Whether WeChat says that this is a trial: virtual payment's sandbox (Env 1), or a mocked push (IsMock).
     pub is_test: bool,
-    /// SHA-256 of what stays the same in every retry, if that is not all of `body`: virtual payment counts its retries in
-    /// RetryTimes.
+    /// SHA-256 of what stays the same in every retry, if that is not all of `body`: WeChat Pay v2 has the nonce and the
+    /// signature of each try in it, virtual payment the number of the try.
     pub fingerprint: Option<[u8; 32]>,
-    /// The decrypted JSON, byte for byte as WeChat encrypted it.
+    /// The decrypted JSON, byte for byte as WeChat encrypted it; of XML its JSON.
     pub body: Bytes,
 }

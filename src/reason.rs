@@ -78,12 +78,16 @@ reasons! {
     ModeMismatch = "mode-mismatch" => Refused, 401;
     /// No configured key has this serial or id.
     UnknownSerial = "unknown-serial" => Refused, 401;
+    /// A v2 notification signed by another algorithm than the endpoint's `sign_type`, or naming another.
+    SignTypeMismatch = "sign-type-mismatch" => Refused, 401;
     /// The signature is not that of the named key over these bytes.
     BadSignature = "bad-signature" => Refused, 401;
     /// The body or its plaintext is not the strict JSON that the protocol asks for.
     BadJson = "bad-json" => Refused, 400;
     /// The body or what was encrypted in it is not the strict XML that the protocol asks for.
     BadXml = "bad-xml" => Refused, 400;
+    /// A v2 notification whose `return_code` is not SUCCESS: it tells nothing and is not signed.
+    ReturnCodeFail = "return-code-fail" => Refused, 400;
     /// A member that the protocol asks for is absent.
     MissingField = "missing-field" => Refused, 400;
     /// The resource is encrypted by an algorithm other than AEAD_AES_256_GCM.
@@ -155,6 +159,8 @@ impl Reason {
             | Self::UnknownSerial
             | Self::BadJson
             | Self::BadXml
+            | Self::ReturnCodeFail
+            | Self::SignTypeMismatch
             | Self::MissingField
             | Self::UnsupportedAlgorithm
             | Self::BadCiphertext

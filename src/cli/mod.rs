@@ -2,8 +2,10 @@
 //!
 //! Exit codes: 0 good, 1 a check did not hold, 2 wrong usage or unreadable input.
 
+mod captured;
 mod check;
 mod demo;
+mod doctor;
 mod init;
 mod report;
 mod run;
@@ -34,6 +36,8 @@ enum Command {
     Check(check::Args),
     /// Judge captured requests offline, as the gateway would
     Verify(verify::Args),
+    /// Say why captured requests do not pass, and what to do about it
+    Doctor(doctor::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -67,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

@@ -47,6 +47,37 @@ pub fn pay_v3(reason: Reason) -> Answer {
     }
 }
 
+/// The answer to a WeChat Pay v2 notification: one line without declaration, since WeChat takes nothing else (protocol 2.3).
+pub fn pay_v2(reason: Reason) -> Answer {
+    /// The body of a refusal.
+    macro_rules! fail {
+        ($message:literal) => {
+            concat!(
+                "<xml><return_code><![CDATA[FAIL]]></return_code><return_msg><![CDATA[",
+                $message,
+                "]]></return_msg></xml>"
+            )
+        };
+    }
+    let status = reason.status();
+    let (body, retry_after) = match status {
+        200 => {
+            ("<xml><return_code><![CDATA[SUCCESS]]></return_code><return_msg><![CDATA[OK]]></return_msg></xml>", None)
+        }
+        400 => (fail!("malformed request"), None),
+        401 => (fail!("signature verification failed"), None),
+        404 => (fail!("not found"), None),
+        405 => (fail!("method not allowed"), None),
+        408 => (fail!("request timeout"), None),
+        409 => (fail!("request was seen before"), None),
+        413 => (fail!("request too large"), None),
+        429 => (fail!("too many requests"), Some(RETRY_AFTER)),
+        502 | 504 => (fail!("not delivered, try again"), None),
+        _ => (fail!("busy, try again"), Some(RETRY_AFTER)),
+    };
+    Answer { status, content_type: "text/xml; charset=utf-8", body: Bytes::from_static(body.as_bytes()), retry_after }
+}
+
 /// The answer to a push of an official account, mini program or open platform: `success` stops WeChat's retries (protocol
 /// 3.4). Where the push is known, [`super::message::ReplyTo::acknowledge`] says it in the words of its kind.
 pub fn message(reason: Reason) -> Answer {
@@ -115,17 +146,36 @@ mod tests {
     }
 
     #[test]
+    fn v2_takes_one_line_of_xml_alone() {
+        let success =
+            "<xml><return_code><![CDATA[SUCCESS]]></return_code><return_msg><![CDATA[OK]]></return_msg></xml>";
+        for reason in Reason::ALL {
+            let answer = pay_v2(*reason);
+            assert_eq!(answer.body == success, reason.outcome().is_success(), "{}", reason.code());
+            assert_eq!(answer.status == 200, reason.outcome().is_success(), "{}", reason.code());
+            let root = super::super::xml::read(&answer.body).unwrap();
+            let code = if answer.status == 200 { "SUCCESS" } else { "FAIL" };
+            assert_eq!(root.only("return_code"), Ok(Some(code)), "{}", reason.code());
+            assert_eq!(answer.retry_after, pay_v3(*reason).retry_after, "{}", reason.code());
+            assert!(!answer.body.contains(&b'\n') && !answer.body.contains(&b'?'), "{}", reason.code());
+        }
+    }
+
+    #[test]
     fn every_failed_check_of_the_signature_reads_the_same() {
-        let answers: Vec<Answer> = Reason::ALL.iter().map(|r| pay_v3(*r)).filter(|a| a.status == 401).collect();
-        assert!(answers.len() > 4);
-        assert!(answers.iter().all(|answer| answer == &answers[0]));
+        for answer in [pay_v3, pay_v2] {
+            let answers: Vec<Answer> = Reason::ALL.iter().map(|r| answer(*r)).filter(|a| a.status == 401).collect();
+            assert!(answers.len() > 4);
+            assert!(answers.iter().all(|answer| answer == &answers[0]));
+        }
     }
 
     #[test]
     fn no_answer_names_its_reason() {
         for reason in Reason::ALL.iter().filter(|reason| reason.code().contains('-')) {
-            let answer = pay_v3(*reason);
-            assert!(!String::from_utf8_lossy(&answer.body).contains(reason.code()), "{}", reason.code());
+            for answer in [pay_v3(*reason), pay_v2(*reason)] {
+                assert!(!String::from_utf8_lossy(&answer.body).contains(reason.code()), "{}", reason.code());
+            }
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
 
-use super::crypto::{Aes256Cbc, Aes256Gcm, BLOCK, RsaKeyError, RsaPublicKey, without_sign};
+use super::crypto::{
+    self, Aes256Cbc, Aes256Ecb, Aes256Gcm, BLOCK, HmacSha256, RsaKeyError, RsaPublicKey, without_sign,
+};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -89,6 +91,14 @@ pub enum KeyError {
     /// An APIv3 key of another length.
     #[error("an APIv3 key has exactly 32 bytes, this one has {len}{}", line_end_hint(*.line_end))]
     ApiV3Length {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
+    /// An APIv2 key of another form.
+    #[error("an APIv2 key has exactly 32 letters and digits, this one has {len} bytes{}", line_end_hint(*.line_end))]
+    ApiV2Form {
         /// Its length in bytes.
         len: usize,
         /// Whether it ends with a line feed.
@@ -230,6 +240,56 @@ impl ApiV3Key {
 impl fmt::Debug for ApiV3Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiV3Key(..)")
+    }
+}
+
+/// An APIv2 key: 32 letters and digits, which sign v2 notifications and from which the key of their refunds is made.
+#[derive(Clone)]
+pub struct ApiV2Key(Arc<ApiV2>);
+
+struct ApiV2 {
+    text: Secret,
+    hmac: HmacSha256,
+    refunds: Aes256Ecb,
+}
+
+impl ApiV2Key {
+    /// Refuses any other form than 32 letters and digits, with a remedy.
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let text = secret.expose();
+        let refused = KeyError::ApiV2Form { len: text.len(), line_end: text.ends_with(b"\n") };
+        if text.len() != 32 || !text.iter().all(u8::is_ascii_alphanumeric) {
+            return Err(refused);
+        }
+        // The key of refunds is the lower-case hex of the MD5, not its 16 bytes (protocol 2.4).
+        let refunds = Secret::new(upper_hex(&crypto::md5([text])).to_ascii_lowercase().into_bytes());
+        let refunds = Aes256Ecb::new(refunds.expose()).ok_or(refused)?;
+        Ok(Self(Arc::new(ApiV2 { text: secret.clone(), hmac: HmacSha256::new(text), refunds })))
+    }
+
+    /// The upper-case hex MD5 of `parts`, `&key=` and the key (protocol 2.2).
+    pub(super) fn md5<'a>(&'a self, parts: impl Iterator<Item = &'a [u8]>) -> String {
+        upper_hex(&crypto::md5(parts.chain(self.suffix())))
+    }
+
+    /// The upper-case hex HMAC-SHA256 of `parts`, `&key=` and the key, under the key (protocol 2.2).
+    pub(super) fn hmac_sha256<'a>(&'a self, parts: impl Iterator<Item = &'a [u8]>) -> String {
+        upper_hex(self.0.hmac.sign(parts.chain(self.suffix())).as_ref())
+    }
+
+    fn suffix(&self) -> [&[u8]; 2] {
+        [b"&key=", self.0.text.expose()]
+    }
+
+    /// The cipher of `req_info` (protocol 2.4).
+    pub(super) fn refund_cipher(&self) -> &Aes256Ecb {
+        &self.0.refunds
+    }
+}
+
+impl fmt::Debug for ApiV2Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiV2Key(..)")
     }
 }
 
@@ -428,6 +488,19 @@ mod tests {
         assert!(!error.to_string().contains("2C32"));
         assert_eq!(key("short").unwrap_err(), KeyError::ApiV3Length { len: 5, line_end: false });
     }
+
+    #[test]
+    fn an_api_v2_key_has_32_letters_and_digits_and_is_never_shown() {
+        let key = |text: &str| ApiV2Key::new(&Secret::new(text.as_bytes().to_vec()));
+        assert_eq!(format!("{:?}", key("192006250b4c09247ec02edce69f6a2d").unwrap()), "ApiV2Key(..)");
+        let error = key("192006250b4c09247ec02edce69f6a2d\n").unwrap_err();
+        assert!(error.to_string().contains("33 bytes, a line feed at its end included"), "{error}");
+        for wrong in ["", "short", "192006250b4c09247ec02edce69f6a2 ", "192006250b4c09247ec02edce69f6a2é"] {
+            let error = key(wrong).unwrap_err();
+            assert!(matches!(error, KeyError::ApiV2Form { .. }) && !error.to_string().contains("1920"), "{wrong}");
+        }
+    }
+
     #[test]
     fn an_encoding_aes_key_is_what_the_vectors_say() {
         for case in vectors().iter().filter(|case| case["op"] == "wx-aes-key") {

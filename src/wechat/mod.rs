@@ -11,6 +11,7 @@ mod head;
 mod json;
 pub mod key;
 pub mod message;
+pub mod pay_v2;
 pub mod pay_v3;
 mod protocol;
 mod query;
@@ -49,6 +50,7 @@ pub struct Screened(ScreenedAs);
 #[derive(Debug)]
 enum ScreenedAs {
     PayV3(pay_v3::Screened),
+    PayV2(pay_v2::Screened),
     Message(message::Screened),
     WeCom(message::sealed::Screened),
 }
@@ -64,6 +66,7 @@ pub struct Verified(VerifiedAs);
 #[derive(Debug)]
 enum VerifiedAs {
     PayV3(pay_v3::Verified),
+    PayV2(pay_v2::Verified),
     Message(message::Verified),
     WeCom(message::sealed::Verified),
 }

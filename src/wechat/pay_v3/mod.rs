@@ -1,6 +1,7 @@
 //! WeChat Pay APIv3 notifications (protocol 1). `screen` judges the head, this file verifies and opens, `resource`
 //! reads what was inside.
 
+pub mod diagnosis;
 mod resource;
 mod screen;
 #[cfg(test)]

@@ -14,16 +14,16 @@ use super::PayV3;
 use crate::clock::UnixTime;
 use crate::reason::Reason;
 
-const TIMESTAMP: HeaderName = HeaderName::from_static("wechatpay-timestamp");
-const NONCE: HeaderName = HeaderName::from_static("wechatpay-nonce");
-const SERIAL: HeaderName = HeaderName::from_static("wechatpay-serial");
-const SIGNATURE: HeaderName = HeaderName::from_static("wechatpay-signature");
+pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("wechatpay-timestamp");
+pub(super) const NONCE: HeaderName = HeaderName::from_static("wechatpay-nonce");
+pub(super) const SERIAL: HeaderName = HeaderName::from_static("wechatpay-serial");
+pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("wechatpay-signature");
 const SIGNATURE_TYPE: HeaderName = HeaderName::from_static("wechatpay-signature-type");
 
 /// The one type of signature that is supported; also meant where none is named (protocol 1.2).
 const RSA: &[u8] = b"WECHATPAY2-SHA256-RSA2048";
 /// What WeChat's signature probes begin with (protocol 1.6).
-const PROBE: &[u8] = b"WECHATPAY/SIGNTEST/";
+pub(super) const PROBE: &[u8] = b"WECHATPAY/SIGNTEST/";
 /// Longest values in bytes. WeChat's nonces have 32, its ids 45; the signature of the largest key has 684.
 const MAX_NONCE: usize = 128;
 const MAX_SERIAL: usize = 128;

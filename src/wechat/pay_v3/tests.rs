@@ -195,7 +195,7 @@ fn the_rsa_crate_agrees_on_every_signature() {
 #[test]
 fn both_keys_open_while_the_api_v3_key_rotates() {
     let case = usual();
-    let Protocol::PayV3(mut pay) = protocol(&case.keys) else { unreachable!() };
+    let Protocol::PayV3(mut pay) = protocol(&case.keys) else { panic!("a vector of another protocol") };
     pay.api_v3.insert(0, ApiV3Key::new(&Secret::new(vec![b'n'; 32])).unwrap());
     let headers = header_map(&case.request.headers);
     let body = Bytes::from(decode(&case.request.body_b64));
