@@ -11,6 +11,7 @@ mod files;
 mod fixed;
 mod keys;
 mod problem;
+mod push;
 mod reference;
 mod scalar;
 mod sections;
