@@ -8,6 +8,7 @@ use http::Uri;
 use super::document::{DURATION_HINT, Table, Value, quoted};
 use super::keys;
 use super::problem::Findings;
+use super::push::{self, Family};
 use super::reference::Outside;
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
@@ -31,7 +32,7 @@ const MAX_PATH: usize = 512;
 // Whoever remembers an event remembers its nonce, so no timestamp may pass longer than events are remembered.
 const _: () = assert!(MAX_WINDOW.as_secs() * 2 <= MIN_RETENTION.as_secs());
 
-const PROTOCOL_HINT: &str = "this version speaks \"pay-v3\" and \"pay-v2\"";
+const PROTOCOL_HINT: &str = "\"pay-v3\", \"pay-v2\", \"message\", \"open-platform\" or \"wecom\"";
 const URL_HINT: &str = "where the app takes events: \"http://127.0.0.1:9000/events\"";
 
 /// An endpoint as far as it could be read, with the places that checks across endpoints point at.
@@ -162,19 +163,30 @@ fn protocol(
     let protocol = table.require("protocol", findings, PROTOCOL_HINT);
     let keys = table.take("keys");
     let expect = table.take("expect");
+    let spoken = protocol.and_then(|protocol| {
+        let choices = [
+            ("pay-v3", Spoken::PayV3),
+            ("pay-v2", Spoken::PayV2),
+            ("message", Spoken::Push(Family::Message)),
+            ("open-platform", Spoken::Push(Family::OpenPlatform)),
+            ("wecom", Spoken::Push(Family::WeCom)),
+        ];
+        protocol.choice(findings, &choices)
+    });
     if keys.is_none() {
-        let is_v2 = protocol.as_ref().is_some_and(|protocol| protocol.as_str() == Some("pay-v2"));
         let message = format!("`{}` is missing: nothing could be verified", table.name_of("keys"));
-        findings.problem(table.at(), message, if is_v2 { keys::MISSING_V2_HINT } else { keys::MISSING_HINT });
+        let hint = match spoken {
+            Some(Spoken::PayV2) => keys::MISSING_V2_HINT,
+            Some(Spoken::Push(_)) => push::MISSING_HINT,
+            Some(Spoken::PayV3) | None => keys::MISSING_HINT,
+        };
+        findings.problem(table.at(), message, hint);
     }
-    let protocol = protocol?;
-    if let Some(later @ ("message" | "open-platform" | "wecom")) = protocol.as_str() {
-        table.not_yet("mode", findings, PROTOCOL_HINT);
-        let message = format!("`{}` \"{later}\" is not supported by this version", table.name_of("protocol"));
-        findings.problem(protocol.at(), message, PROTOCOL_HINT);
-        return None;
+    let spoken = spoken?;
+    if let Spoken::Push(family) = spoken {
+        return push::settings(family, table, (keys, expect), window, outside, findings)
+            .map(|settings| (settings, None));
     }
-    let spoken = protocol.choice(findings, &[("pay-v3", Spoken::PayV3), ("pay-v2", Spoken::PayV2)])?;
     let expect = if let Some(value) = &expect {
         keys::expect(value, findings)
     } else {
@@ -185,7 +197,7 @@ fn protocol(
         Some(keys::Expect::default())
     };
     match spoken {
-        Spoken::PayV3 => {
+        Spoken::PayV3 | Spoken::Push(_) => {
             let (pay, download) = keys::pay_v3(&keys?, expect?, window, outside, findings)?;
             Some((ProtocolSettings::PayV3(pay), download))
         }
@@ -203,6 +215,7 @@ fn protocol(
 enum Spoken {
     PayV3,
     PayV2,
+    Push(Family),
 }
 
 /// The algorithm is never guessed: a wrong guess refuses everything, or trusts what is easier to forge.

@@ -127,7 +127,7 @@ pub(super) fn pay_v2(
 }
 
 /// One secret key of WeChat's, or several while it rotates.
-fn secrets<K>(
+pub(super) fn secrets<K>(
     value: &Value<'_>,
     parse: fn(&Secret) -> Result<K, KeyError>,
     hint: &str,

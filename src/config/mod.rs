@@ -12,6 +12,7 @@ mod files;
 mod fixed;
 mod keys;
 mod problem;
+mod push;
 mod reference;
 mod rule_files;
 mod scalar;

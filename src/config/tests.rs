@@ -14,6 +14,8 @@ use crate::wechat::key::VerifyingKey;
 use crate::wechat::pay_v2::SignType;
 use gate::endpoint::ProtocolSettings;
 
+mod push;
+
 const DOCS: &str = include_str!("../../docs/configuration.md");
 /// The 25 bytes that no message may ever repeat.
 const SECRET: &str = "S3cr3t-that-nobody-is-told";
@@ -259,6 +261,9 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
         ("[audit]", format!("[audit]\n{unknown}\n{SHORT}")),
         ("[endpoint.NAME]", in_endpoint(unknown)),
         ("[endpoint.NAME]", SHORT_V2.replace("sign_type", &format!("{unknown}\nsign_type"))),
+        ("[endpoint.NAME]", push::SHORT.replace("mode", &format!("{unknown}\nmode"))),
+        ("keys", push::SHORT.replace("mode", &format!("keys.{unknown}\nmode"))),
+        ("expect", push::WECOM.replace("receive_id =", &format!("{unknown}, receive_id ="))),
         ("limits", in_endpoint(&format!("limits = {{ {unknown} }}"))),
         ("keys", in_endpoint(&format!("keys.{unknown}"))),
         ("keys", SHORT_V2.replace("keys.", &format!("keys.{unknown}\nkeys."))),
@@ -505,7 +510,6 @@ fn what_this_version_does_not_do_is_refused_and_never_ignored() {
         (format!("[rules]\ndir = \"rules\"\n{SHORT}"), 1),
         (in_endpoint("rules = [\"payment-core\"]"), 2),
         (SHORT.replace("/notify", "/notify/{appid}"), 2),
-        (SHORT.replace("pay-v3", "wecom"), 3),
         (in_upstream("ack = \"after-store\""), 8),
         (SHORT.replace("http://", "https://"), 7),
     ];

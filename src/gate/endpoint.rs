@@ -15,7 +15,7 @@ use crate::observe::{EndpointMetrics, KeyExpiry, Observe};
 use crate::risk::Policy;
 use crate::store::Terms;
 use crate::wechat::key::{SharedKeys, VerifyingKey};
-use crate::wechat::{Protocol, Refused, pay_v2, pay_v3};
+use crate::wechat::{Protocol, Refused, message, pay_v2, pay_v3, wecom};
 
 /// How much longer than the upstream's deadline an event stays ours: time to write down how it ended. With the longest
 /// deadline (below WeChat's 5 s) the lease is below WeChat's first retry gap of 15 s.
@@ -49,6 +49,10 @@ pub enum ProtocolSettings {
     PayV3(pay_v3::Settings),
     /// `pay-v2`
     PayV2(pay_v2::Settings),
+    /// `message` or `open-platform`
+    Message(message::Settings),
+    /// `wecom`
+    WeCom(wecom::Settings),
 }
 
 /// An endpoint at work.
@@ -73,6 +77,8 @@ impl ProtocolSettings {
         match self {
             Self::PayV3(pay) => Protocol::PayV3(pay_v3::PayV3::new(pay)),
             Self::PayV2(pay) => Protocol::PayV2(pay_v2::PayV2::new(pay)),
+            Self::Message(push) => Protocol::Message(message::Message::new(push)),
+            Self::WeCom(push) => Protocol::WeCom(wecom::WeCom::new(push)),
         }
     }
 
@@ -80,7 +86,7 @@ impl ProtocolSettings {
     pub fn verifying_keys(&self) -> &[VerifyingKey] {
         match self {
             Self::PayV3(pay) => &pay.verifying_keys,
-            Self::PayV2(_) => &[],
+            Self::PayV2(_) | Self::Message(_) | Self::WeCom(_) => &[],
         }
     }
 
@@ -88,7 +94,7 @@ impl ProtocolSettings {
     pub fn take_downloaded(&mut self, keys: &SharedKeys) {
         match self {
             Self::PayV3(pay) => pay.downloaded = keys.clone(),
-            Self::PayV2(_) => {}
+            Self::PayV2(_) | Self::Message(_) | Self::WeCom(_) => {}
         }
     }
 }

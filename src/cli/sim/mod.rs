@@ -2,6 +2,7 @@
 
 mod attack;
 mod load;
+mod push;
 mod send;
 mod serve;
 mod shop;
