@@ -171,6 +171,19 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// A file was written by a newer gateway. Nothing was changed.
+    #[error(
+        "{} is of version {version} of the store's files, and this gateway reads versions 1 to {known}. Nothing was \
+         changed; start the newer gateway again", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The newest version that this gateway reads.
+        known: u32,
+    },
     /// A file is not as it was written. Nothing was changed: every file is as it was found.
     #[error(
         "{} is damaged at byte {at}: {what}. Nothing was changed; restore the directory from a copy, or move it away to \

@@ -41,10 +41,9 @@ fn counters_of_each_measure(value: u64, at: UnixTime) -> [CounterAsk; 5] {
 }
 
 fn told(index: &Index, number: u64, counters: &[CounterAsk], now: UnixTime) -> Vec<Option<Counted>> {
-    match index.claim(&Ask { counters, ..ask(number, now) }, Lease(number), |_| ()).unwrap() {
-        Reply::Claimed { answers, .. } => answers.counters,
-        other => panic!("event {number} was not claimed but {other:?}"),
-    }
+    let reply = index.claim(&Ask { counters, ..ask(number, now) }, Lease(number), |_| ()).unwrap();
+    let Reply::Claimed { answers, .. } = reply else { panic!("event {number} was not claimed but {reply:?}") };
+    answers.counters
 }
 
 fn rows(index: &Index) -> usize {
