@@ -1,8 +1,8 @@
-//! What the gateway remembers: nonces, events, counters, orders, lists, held events. One contract ([`engine`]), several engines, one behaviour
-//! (`conformance.rs`).
+//! What the gateway remembers: nonces, events, counters, orders, lists, held events. One contract ([`engine`]), several
+//! engines, one behaviour (`conformance/`).
 //!
-//! [`Store`] translates between the types of trust and the engines' digests: it names nonces and events, refuses what an
-//! engine cannot judge, and keeps for a person what comes under another event's id.
+//! [`Store`] translates between the types of trust and the engines' digests: it names nonces, events and orders, refuses what
+//! an engine cannot judge, and keeps for a person what comes under another event's id.
 
 mod claimed;
 #[cfg(test)]

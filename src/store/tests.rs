@@ -1,5 +1,5 @@
 //! The store by its public face: types of trust in and out, on the memory engine. What engines must hold to is in
-//! `conformance.rs`.
+//! `conformance/`.
 
 use bytes::Bytes;
 

@@ -182,6 +182,19 @@ fn without_room_for_the_answers_nothing_is_moved_twice() {
 }
 
 #[test]
+fn what_an_event_was_told_is_forgotten_when_it_is_done() {
+    let index = Index::bounded(Most { told_bytes: SHARDS * 140, ..MOST });
+    let now = UnixTime::from_secs(1_700_000_000);
+    for number in 0..5_000 {
+        let answers = told(&index, number, &[counter(1, Measure::Count, Amount::Number(1), now)], now);
+        assert!(answers[0].is_some(), "event {number}: the answers of done events take room");
+        let Ask { endpoint, event, content, retention, .. } = ask(number, now);
+        let end = End::Done;
+        index.settle(&Settlement { endpoint, event, content, lease: Lease(number), end, retention, now }, |_| ());
+    }
+}
+
+#[test]
 fn a_counter_takes_memory_for_its_window_however_long_it_counts() {
     let index = Index::new();
     let start = UnixTime::from_secs(1_700_000_000);
