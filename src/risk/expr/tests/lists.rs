@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::risk::expr::lists::Blocks;
 
 fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
@@ -30,24 +31,34 @@ proptest! {
             IpAddr::V6(ip) => ip.to_bits(),
         };
         let has = |net: &IpNet| (wide(net.network())..=wide(net.broadcast())).contains(&wide(ip));
-        prop_assert_eq!(Members::blocks(blocks.clone()).has_ip(ip), blocks.iter().any(has));
+        prop_assert_eq!(Blocks::new(blocks.clone()).has(ip), blocks.iter().any(has));
     }
 }
 
 #[test]
 fn a_block_wider_than_all_mapped_addresses_has_them() {
-    let all = Members::blocks(["::/0".parse().unwrap()]);
-    assert!(all.has_ip("10.0.0.1".parse().unwrap()) && all.has_ip("2001:db8::1".parse().unwrap()));
-    let mapped = Members::blocks(["::ffff:10.0.0.0/104".parse().unwrap()]);
-    assert!(mapped.has_ip("10.9.9.9".parse().unwrap()) && !mapped.has_ip("11.0.0.0".parse().unwrap()));
+    let all = Blocks::new(["::/0".parse().unwrap()]);
+    assert!(all.has("10.0.0.1".parse().unwrap()) && all.has("2001:db8::1".parse().unwrap()));
+    let mapped = Blocks::new(["::ffff:10.0.0.0/104".parse().unwrap()]);
+    assert!(mapped.has("10.9.9.9".parse().unwrap()) && !mapped.has("11.0.0.0".parse().unwrap()));
+    let touching = Members::blocks(["10.0.0.0/24".parse().unwrap(), "10.0.0.128/25".parse().unwrap()]);
+    assert_eq!(touching.len(), 1);
 }
 
 #[test]
-fn a_list_has_only_what_is_of_its_type() {
-    let texts = Members::texts(["a", "b", "a"]);
-    assert_eq!((texts.len(), texts.is_empty(), texts.has_text("a"), texts.has_text("A")), (2, false, true, false));
-    assert!(!texts.has_int(1) && !texts.has_ip("10.0.0.1".parse().unwrap()));
-    let numbers = Members::ints([1, 2]);
-    assert!(numbers.has_int(1) && !numbers.has_text("1"));
-    assert!(Members::InStore.is_empty() && !Members::InStore.has_text("a"));
+fn a_list_that_is_missing_or_of_another_type_is_no_empty_list() {
+    let texts = "paid && event.mchid in list.our_mchids";
+    let mut world = World::of(payment());
+    assert_eq!(world.holds(&condition(texts)), Ok(true));
+    world.lists[0] = Arc::new(Members::texts(Vec::<String>::new()));
+    assert_eq!(world.holds(&condition(texts)), Ok(false));
+    for wrong in [Members::InStore, Members::ints([1])] {
+        world.lists[0] = Arc::new(wrong);
+        let error = world.holds(&condition(texts)).unwrap_err();
+        assert_eq!((error.reason, error.span.of(texts)), (Reason::NotAsked, "event.mchid in list.our_mchids"));
+    }
+    world.lists.clear();
+    for text in [texts, "client.ip in list.wx_ranges", "paid && event.amount.total in list.odd_amounts"] {
+        assert_eq!(world.holds(&condition(text)).unwrap_err().reason, Reason::NotAsked, "{text}");
+    }
 }
