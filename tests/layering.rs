@@ -68,7 +68,9 @@ fn modules() -> Vec<(String, PathBuf, String)> {
             (first.trim_end_matches(".rs").to_owned(), path.clone(), code.join("\n"))
         })
         .filter(|(_, path, _)| !path.ends_with("tests.rs"))
-        .filter(|(_, path, _)| !path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "conformance"))
+        .filter(|(_, path, _)| {
+            !path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "conformance")
+        })
         .collect()
 }
 

@@ -25,8 +25,14 @@ fn counted(env: &Env<'_>, counter: usize, site: Site) -> Result<Counted, Fault> 
     env.counters.get(counter).copied().flatten().ok_or(Fault { site, reason: Reason::NotCounted })
 }
 
-fn members<'a>(env: &Env<'a>, list: usize) -> &'a Members {
-    env.lists.get(list).map_or(&Members::InStore, |members| &**members)
+/// A list of the kind that `of` takes. One that is not there, or is of another type than the scope said, is no empty list.
+fn listed<'a, T>(
+    env: &Env<'a>,
+    list: usize,
+    site: Site,
+    of: impl FnOnce(&'a Members) -> Option<&'a T>,
+) -> Result<&'a T, Fault> {
+    env.lists.get(list).and_then(|members| of(members)).ok_or(Fault { site, reason: Reason::NotAsked })
 }
 
 impl Bool {
@@ -63,7 +69,10 @@ impl Bool {
                 let number = parts.0.eval(env)?;
                 among(&parts.1, |member| member.eval(env).map(|member| member == number))
             }
-            Self::NumberListed(number, list) => number.eval(env).map(|number| members(env, *list).has_int(number)),
+            Self::NumberListed(number, list, site) => {
+                let members = listed(env, *list, *site, Members::as_ints)?;
+                number.eval(env).map(|number| members.contains(&number))
+            }
             Self::Text(test) => test.eval(env),
             Self::Ip(test) => test.eval(env),
             Self::Ratio(test) => test.eval(env),
@@ -88,7 +97,10 @@ impl TextTest {
                 let text = text.eval(env)?;
                 among(members, |member| member.eval(env).map(|member| compare_texts(Compare::Equal, text, member)))?
             }
-            Self::Listed(text, list) => members(env, *list).has_text(&text.eval(env)?.into_text()),
+            Self::Listed(text, list, site) => {
+                let members = listed(env, *list, *site, Members::as_texts)?;
+                members.contains(&*text.eval(env)?.into_text())
+            }
             Self::InField(text, field, site) => {
                 let text = text.eval(env)?.into_text();
                 let Fact::Texts(texts) = env.facts.get(*field) else { return fault(*site, Reason::Absent) };
@@ -103,7 +115,7 @@ impl IpTest {
         Ok(match self {
             Self::Same(left, right) => left.eval(env)? == right.eval(env)?,
             Self::In(ip, blocks) => blocks.has(ip.eval(env)?),
-            Self::Listed(ip, list) => members(env, *list).has_ip(ip.eval(env)?),
+            Self::Listed(ip, list, site) => listed(env, *list, *site, Members::as_blocks)?.has(ip.eval(env)?),
         })
     }
 }

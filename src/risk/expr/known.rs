@@ -63,7 +63,8 @@ impl Known {
         Self { kinds, present: self.present | bit(id) | with_group }
     }
 
-    /// With a field that is not there.
+    /// With a field that is not there. An event that lacks what its kind always has does not count here: no condition is
+    /// right for it, and what reads the field fails.
     #[must_use]
     pub(super) fn lacking(self, id: FieldId) -> Self {
         match id.field().presence {

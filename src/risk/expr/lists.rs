@@ -52,19 +52,19 @@ impl Members {
         self.len() == 0
     }
 
-    /// Whether a text is on it; false for a list of another type.
-    pub fn has_text(&self, text: &str) -> bool {
-        matches!(self, Self::Text(members) if members.contains(text))
+    pub(super) fn as_texts(&self) -> Option<&HashSet<Box<str>, FixedState>> {
+        let Self::Text(members) = self else { return None };
+        Some(members)
     }
 
-    /// Whether a number is on it; false for a list of another type.
-    pub fn has_int(&self, number: i64) -> bool {
-        matches!(self, Self::Int(members) if members.contains(&number))
+    pub(super) fn as_ints(&self) -> Option<&HashSet<i64, FixedState>> {
+        let Self::Int(members) = self else { return None };
+        Some(members)
     }
 
-    /// Whether an address is in one of its blocks; false for a list of another type.
-    pub fn has_ip(&self, ip: IpAddr) -> bool {
-        matches!(self, Self::Cidr(blocks) if blocks.has(ip))
+    pub(super) fn as_blocks(&self) -> Option<&Blocks> {
+        let Self::Cidr(blocks) = self else { return None };
+        Some(blocks)
     }
 }
 

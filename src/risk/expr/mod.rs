@@ -6,7 +6,7 @@
 //! bare number, a field that may be absent without a guard) and lowers the rest to a tree of typed nodes. What is left
 //! for evaluation to fail at is arithmetic and what the store did not answer, and that is a value, [`EvalError`].
 //!
-//! `docs/rules.md` is the reference; where this language means something else than CEL, its section "Differences from
+//! `docs/expressions.md` is the reference; where this language means something else than CEL, its section "Differences from
 //! CEL" says so, and the differential test beside `tests/` names the same list.
 
 mod check;

@@ -88,7 +88,7 @@ pub(super) enum Bool {
     /// Among numbers that are not all constants.
     NumberAmong(Box<(Num, Box<[Num]>)>),
     /// Whether a number is in the list of that index.
-    NumberListed(Box<Num>, usize),
+    NumberListed(Box<Num>, usize, Site),
     Text(Box<TextTest>),
     Ip(Box<IpTest>),
     Ratio(Box<RatioTest>),
@@ -108,7 +108,7 @@ pub(super) enum TextTest {
     /// Among texts that are not all constants.
     Among(Text, Box<[Text]>),
     /// In the list of that index.
-    Listed(Text, usize),
+    Listed(Text, usize, Site),
     /// In the list that a field holds.
     InField(Text, FieldId, Site),
 }
@@ -119,7 +119,7 @@ pub(super) enum IpTest {
     Same(Ip, Ip),
     In(Ip, Blocks),
     /// In the list of that index.
-    Listed(Ip, usize),
+    Listed(Ip, usize, Site),
 }
 
 /// What is asked of fractions.

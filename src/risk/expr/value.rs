@@ -130,7 +130,7 @@ pub enum Reason {
     /// The store could not count this counter.
     #[error("the counter has no value: the store could not count it")]
     NotCounted,
-    /// The store was not asked about this list, or did not answer.
+    /// The list is not at hand: the store was not asked or did not answer, or it was not loaded.
     #[error("the list could not be asked")]
     NotAsked,
 }

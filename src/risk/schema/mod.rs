@@ -1,7 +1,7 @@
 //! What expressions can speak of: the fields of an event and of what surrounds it, as data.
 //!
 //! One table, [`FIELDS`], is the source of everything that knows a field by name: the checker (`risk::expr`), the
-//! binding of an event to typed slots ([`Facts`]), the reference in `docs/rules.md` and the completion of editors. A
+//! binding of an event to typed slots ([`Facts`]), the reference in `docs/expressions.md` and the completion of editors. A
 //! field that is not in it does not exist; one that is there has a type, says when it is present, and has one line of
 //! code that takes it from where it comes.
 

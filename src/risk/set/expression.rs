@@ -52,15 +52,15 @@ fn code(code: expr::Code) -> Code {
 fn remedy(code: expr::Code) -> &'static str {
     match code {
         expr::Code::Syntax | expr::Code::Unsupported => "conditions are CEL: `paid && event.amount.total > yuan(100)`",
-        expr::Code::BadLiteral => "write the literal as docs/rules.md shows it",
-        expr::Code::Arguments => "docs/rules.md lists the functions with their arguments",
+        expr::Code::BadLiteral => "write the literal as docs/expressions.md shows it",
+        expr::Code::Arguments => "docs/expressions.md lists the functions with their arguments",
         expr::Code::UnknownName => "`wxgate rules schema` lists the fields and functions",
         expr::Code::TypeMismatch => "compare values of one type",
         expr::Code::MoneyAndNumber => "write `yuan(5)` or `fen(500)`",
         expr::Code::Unguarded => "write `has(…) && …` before it, or `.orValue(…)` behind it",
         expr::Code::NeverPresent => "compare `event.kind` with a kind that has it, or remove the condition",
         expr::Code::TooLarge => "split it into macros or rules",
-        expr::Code::Definition => "docs/rules.md says what a macro may be",
+        expr::Code::Definition => "docs/expressions.md says what a macro may be",
     }
 }
 

@@ -85,14 +85,15 @@ impl Checker<'_> {
             return Some(Bool::Asked(ask, self.site(span)));
         }
         self.pay(8)?;
+        let site = self.site(span);
         match (element, left.lowered) {
             (Element::Text, Lowered::Text(text) | Lowered::Member(_, text)) => {
-                Some(Bool::Text(Box::new(TextTest::Listed(text, index))))
+                Some(Bool::Text(Box::new(TextTest::Listed(text, index, site))))
             }
             (Element::Int, Lowered::Number(number, Type::Int | Type::Fen)) => {
-                Some(Bool::NumberListed(Box::new(number), index))
+                Some(Bool::NumberListed(Box::new(number), index, site))
             }
-            (Element::Cidr, Lowered::Ip(ip)) => Some(Bool::Ip(Box::new(IpTest::Listed(ip, index)))),
+            (Element::Cidr, Lowered::Ip(ip)) => Some(Bool::Ip(Box::new(IpTest::Listed(ip, index, site)))),
             _ => self.unfit(ty, element, span),
         }
     }

@@ -249,7 +249,7 @@ impl Checker<'_> {
         self.tell(match near {
             Some(near) => problem.suggest(format!("did you mean `{near}`?")),
             None if path.split_once('.').is_some_and(|(root, _)| ROOTS.contains(&root)) => {
-                problem.suggest("the fields are listed in docs/rules.md")
+                problem.suggest("the fields are listed in docs/expressions.md")
             }
             None if path.contains('.') => problem.suggest(format!("names begin with one of {}", ROOTS.join(", "))),
             None => problem,

@@ -177,13 +177,11 @@ impl Generator {
     }
 
     fn duration(&mut self) -> Twins {
-        match self.dice.roll(2) {
-            0 => same(format!("duration(\"{}\")", self.dice.pick(&DURATIONS))),
-            _ => {
-                let (a, b) = (self.field(&TIME_FIELDS), self.field(&TIME_FIELDS));
-                join("($0 - $1)", &[&a, &b])
-            }
+        if self.dice.roll(2) == 0 {
+            return same(format!("duration(\"{}\")", self.dice.pick(&DURATIONS)));
         }
+        let (a, b) = (self.field(&TIME_FIELDS), self.field(&TIME_FIELDS));
+        join("($0 - $1)", &[&a, &b])
     }
 
     /// A field of an enum compared with a member, by name and by text.
@@ -247,7 +245,7 @@ impl Generator {
                     "has({})",
                     self.dice.pick(&["event.attach", "event.amount.refund", "event.payer.openid", "order.client_ip"])
                 )),
-                _ => self.dice.pick(&["paid", "refunded", "night", "order"]).pipe(named),
+                _ => named(self.dice.pick(&["paid", "refunded", "night", "order"])),
             };
         }
         let depth = depth - 1;
@@ -288,13 +286,6 @@ impl Generator {
         }
     }
 }
-
-trait Pipe: Sized {
-    fn pipe<T>(self, into: impl FnOnce(Self) -> T) -> T {
-        into(self)
-    }
-}
-impl Pipe for &'static str {}
 
 impl Twins {
     fn in_brackets(&self) -> Self {
@@ -423,7 +414,7 @@ fn a_thousandfold_the_same_as_the_interpreter_of_cel() {
     let contexts: Vec<_> = worlds.iter().map(context).collect();
     let mut generator = Generator { dice: Dice(20_260_301), used: vec![] };
     let (mut compiled, mut answered, mut errors) = (0, 0, 0);
-    while compiled < 3000 {
+    while compiled < 2000 {
         let Twins { ours, cel } = generator.condition();
         let expr = match compile(&ours, &scope, Want::Condition) {
             Ok(expr) => expr,
@@ -454,7 +445,7 @@ fn a_thousandfold_the_same_as_the_interpreter_of_cel() {
             }
         }
     }
-    assert!(answered > 20_000 && errors > 300, "{answered} answers, {errors} errors");
+    assert!(answered > 15_000 && errors > 200, "{answered} answers, {errors} errors");
 }
 
 #[test]

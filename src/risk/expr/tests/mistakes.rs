@@ -232,7 +232,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     ("has(5)", "5", "`has` asks for a field, this is none; write `has(event.attach)`"),
     ("has(paid)", "paid", "`has` asks for a field, this is none; write `has(event.attach)`"),
-    ("has(event.foo)", "event.foo", "there is no field `event.foo`; the fields are listed in docs/rules.md"),
+    ("has(event.foo)", "event.foo", "there is no field `event.foo`; the fields are listed in docs/expressions.md"),
     (
         "has(counter.pays_10m)",
         "counter.pays_10m",

@@ -3,8 +3,10 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test may fail")]
 
 mod differential;
+mod lists;
 mod mistakes;
 mod properties;
+mod reference;
 mod semantics;
 mod starter;
 
@@ -105,7 +107,7 @@ fn scope() -> Scope {
     scope
 }
 
-fn lists() -> Vec<Arc<Members>> {
+fn members() -> Vec<Arc<Members>> {
     [
         Members::texts(["1900000001"]),
         Members::texts(["wxa"]),
@@ -140,7 +142,7 @@ impl World {
             ip: "203.0.113.9",
             at: NOON,
             counters,
-            lists: lists(),
+            lists: members(),
             asked: vec![],
             trade_types: None,
         }
