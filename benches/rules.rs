@@ -10,7 +10,6 @@
     missing_docs,
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
     reason = "a bench is no interface, and may panic"
 )]
 

@@ -1,7 +1,7 @@
 //! The policy of an endpoint: its rule sets together. It says what to ask of the store for an event, judges by the answers,
 //! and alone makes a [`Cleared`].
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::ask::{Answers, Asks};
 use super::cleared::{Cleared, Decided};
@@ -62,13 +62,16 @@ impl Policy {
     /// What to ask of the store for an event.
     pub fn ask(&self, facts: &Facts<'_>) -> Inquiry {
         let mut inquiry = Inquiry::default();
+        if self.judges.is_empty() {
+            return inquiry;
+        }
         let now = received_at(facts);
         for (number, judge) in self.judges.iter().enumerate() {
             let facts = judge.localized(facts, now);
             inquiry.ask(number, judge, facts.get(), now);
         }
         if self.judges.iter().any(|judge| judge.wants().order) {
-            inquiry.want_order(text(facts, "event.out_trade_no"));
+            inquiry.want_order(out_trade_no(facts));
         }
         inquiry
     }
@@ -90,7 +93,7 @@ impl Policy {
         if self.judges.is_empty() {
             return verdict;
         }
-        let moment = Moment { now: received_at(facts), event_id: text(facts, "event.id").unwrap_or_default(), snoozes };
+        let moment = Moment { now: received_at(facts), event_id: event_id(facts), snoozes };
         self.each(facts, inquiry, answers, |judge, env, missing| {
             verdict.degraded |= missing;
             judge::judge(&judge.set, env, &moment, &mut verdict);
@@ -162,19 +165,30 @@ impl Judge {
     }
 }
 
+/// Fields that a policy itself reads, found once.
+static NOW: LazyLock<Option<FieldId>> = LazyLock::new(|| field("now"));
+static EVENT_ID: LazyLock<Option<FieldId>> = LazyLock::new(|| field("event.id"));
+static OUT_TRADE_NO: LazyLock<Option<FieldId>> = LazyLock::new(|| field("event.out_trade_no"));
+
 /// When the event was received.
 pub(super) fn received_at(facts: &Facts<'_>) -> UnixTime {
-    match field("now").map(|now| facts.get(now)) {
+    match NOW.map(|now| facts.get(now)) {
         Some(Fact::Int(millis)) => UnixTime::from_millis(millis),
         _ => UnixTime::default(),
     }
 }
 
-/// The text of a field.
-pub(super) fn text<'e>(facts: &Facts<'e>, path: &str) -> Option<&'e str> {
-    text_of(facts, field(path)?)
+/// The event's id.
+pub(super) fn event_id<'e>(facts: &Facts<'e>) -> &'e str {
+    EVENT_ID.and_then(|id| text_of(facts, id)).unwrap_or_default()
 }
 
+/// The number of the event's order.
+pub(super) fn out_trade_no<'e>(facts: &Facts<'e>) -> Option<&'e str> {
+    text_of(facts, (*OUT_TRADE_NO)?)
+}
+
+/// The text of a field.
 pub(super) fn text_of<'e>(facts: &Facts<'e>, field: FieldId) -> Option<&'e str> {
     match facts.get(field) {
         Fact::Text(text) | Fact::Member(_, text) => Some(text),

@@ -15,7 +15,7 @@ use crate::risk::file::{Action, HistoryDef, ListType, Seen, TestDef, Text};
 use crate::risk::files::Spanned;
 use crate::risk::judge::{Outcome, on_error, outcome};
 use crate::risk::model::Model;
-use crate::risk::policy::{Judge, Policy};
+use crate::risk::policy::{Judge, Policy, event_id, out_trade_no};
 use crate::risk::problem::{Findings, did_you_mean, quoted};
 use crate::risk::schema::{Around, Facts, Type};
 use crate::risk::set::{Rule, RuleSet, Stored, member, read_members};
@@ -64,7 +64,7 @@ impl Scene {
         }
         let mut scene = Self { at, event, given, policy: Policy::of(judge), model };
         if let Some(order) = test.order.as_ref().and_then(|node| fixture::order(node, at, findings)) {
-            let number = crate::risk::policy::text(&scene.facts(), "event.out_trade_no").unwrap_or_default().to_owned();
+            let number = out_trade_no(&scene.facts()).unwrap_or_default().to_owned();
             scene.model.put_order(&number, order);
         }
         for history in &test.history {
@@ -129,7 +129,7 @@ impl Scene {
     pub(super) fn play(&mut self, rule: &Rule, times: i64) -> Played {
         let mut model = std::mem::take(&mut self.model);
         let facts = self.facts();
-        let id = crate::risk::policy::text(&facts, "event.id").unwrap_or_default();
+        let id = event_id(&facts);
         let mut inquiry = self.policy.ask(&facts);
         let mut answers = model.claim(id, inquiry.asks(), self.at);
         for _ in 1..times {

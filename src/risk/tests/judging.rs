@@ -399,9 +399,9 @@ fn a_counter_lives_on_when_rules_change_and_starts_afresh_when_it_does() {
         MANY.replace("event.appid, ", ""),
         MANY.replace("count: events", "first_seen: true"),
         MANY.replace("count: events", "sum: event.amount.total"),
-        MANY.replace("== Kind.TRANSACTION", "in [Kind.TRANSACTION]"),
+        MANY.replace("== Kind.TRANSACTION", "== Kind.TRANSACTION && has(event.attach)"),
         by_macro.clone(),
-        by_macro.replace("== Kind.TRANSACTION", "in [Kind.TRANSACTION]"),
+        by_macro.replace("== Kind.TRANSACTION", "== Kind.TRANSACTION && has(event.attach)"),
     ] {
         let is_first = head.contains("first_seen");
         let when = if is_first { "counter.pays.is_first" } else { "has(counter.pays)" };

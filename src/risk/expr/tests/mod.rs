@@ -3,10 +3,8 @@
 #![allow(clippy::arithmetic_side_effects, reason = "a test may fail")]
 
 mod differential;
-mod lists;
 mod mistakes;
 mod properties;
-mod reference;
 mod semantics;
 mod starter;
 
@@ -107,7 +105,7 @@ fn scope() -> Scope {
     scope
 }
 
-fn members() -> Vec<Arc<Members>> {
+fn lists() -> Vec<Arc<Members>> {
     [
         Members::texts(["1900000001"]),
         Members::texts(["wxa"]),
@@ -142,7 +140,7 @@ impl World {
             ip: "203.0.113.9",
             at: NOON,
             counters,
-            lists: members(),
+            lists: lists(),
             asked: vec![],
             trade_types: None,
         }

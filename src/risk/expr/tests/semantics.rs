@@ -3,7 +3,7 @@
 use super::*;
 
 /// On a payment of 88 yuan without an order; counters stand at 1.
-pub(super) const HOLDS: [&str; 66] = [
+const HOLDS: [&str; 66] = [
     "true",
     "1 + 2 * 3 == 7",
     "7 / 2 == 3 && -7 / 2 == -3 && -7 % 2 == -1",
