@@ -68,6 +68,7 @@ fn modules() -> Vec<(String, PathBuf, String)> {
             (first.trim_end_matches(".rs").to_owned(), path.clone(), code.join("\n"))
         })
         .filter(|(_, path, _)| !path.ends_with("tests.rs") && !path.ends_with("conformance.rs"))
+        .filter(|(_, path, _)| !path.strip_prefix(&src).unwrap().iter().any(|folder| folder == "tests"))
         .collect()
 }
 

@@ -84,9 +84,9 @@ pub(super) fn describe(headers: &mut HeaderMap, endpoint: &str, cleared: &Cleare
         put(headers, CE_TIME, &rfc3339(time));
     }
     put(headers, WXGATE_ENDPOINT, endpoint);
-    headers.insert(WXGATE_RISK_SCORE, HeaderValue::from(cleared.verdict().score));
-    headers.insert(WXGATE_RISK_ACTION, HeaderValue::from_static("allow"));
-    put(headers, WXGATE_RISK_RULES, &cleared.verdict().rules.join(","));
+    headers.insert(WXGATE_RISK_SCORE, HeaderValue::from(cleared.verdict().score()));
+    headers.insert(WXGATE_RISK_ACTION, HeaderValue::from_static(cleared.verdict().action().name()));
+    put(headers, WXGATE_RISK_RULES, &cleared.verdict().rules().collect::<Vec<_>>().join(","));
     headers.insert(WXGATE_ATTEMPT, HeaderValue::from(claimed.attempt()));
     put(headers, TRACEPARENT, &traceparent());
 }
