@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod init;
 mod report;
+mod rules;
 mod run;
 mod sim;
 mod verify;
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Args),
     /// Judge captured requests offline, as the gateway would
     Verify(verify::Args),
+    /// Check, test and explain risk rules
+    Rules(rules::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

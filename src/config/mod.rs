@@ -12,6 +12,7 @@ mod fixed;
 mod keys;
 mod problem;
 mod reference;
+mod rule_files;
 mod scalar;
 mod sections;
 mod watch;
@@ -32,6 +33,7 @@ use reference::Outside;
 pub use files::Files;
 pub use fixed::Fixed;
 pub use problem::{Place, Problem, Problems};
+pub use rule_files::read_rule_files;
 pub use watch::Watch;
 
 /// A configuration that passed every check.
