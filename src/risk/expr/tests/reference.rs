@@ -8,7 +8,7 @@ use crate::risk::schema::FIELDS;
 const DOC: &str = include_str!("../../../../docs/expressions.md");
 
 #[test]
-fn docs_rules_md_has_the_reference_as_the_code_tells_it() {
+fn the_docs_have_the_reference_as_the_code_tells_it() {
     let (_, from) = DOC.split_once("<!-- from the code: begin -->\n\n").unwrap();
     let (written, _) = from.split_once("<!-- from the code: end -->").unwrap();
     let told = markdown();
