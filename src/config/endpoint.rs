@@ -10,6 +10,7 @@ use super::keys;
 use super::problem::Findings;
 use super::push::{self, Family};
 use super::reference::Outside;
+use super::rules::{self, Rules};
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
 use crate::gate::upstream::{self, Format};
@@ -57,7 +58,12 @@ pub(super) struct Route {
 }
 
 /// Every `[endpoint.NAME]`, in the order of the file.
-pub(super) fn endpoints(root: &mut Table<'_>, outside: &mut Outside<'_>, findings: &mut Findings<'_>) -> Vec<Found> {
+pub(super) fn endpoints(
+    root: &mut Table<'_>,
+    rules: &Rules,
+    outside: &mut Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Vec<Found> {
     let hint = "begin one with a line `[endpoint.shop-pay]`; docs/configuration.md has an example";
     let named = root.require("endpoint", findings, hint).and_then(|value| Some((value.table(findings, hint)?, value)));
     let Some((table, value)) = named else { return Vec::new() };
@@ -65,10 +71,16 @@ pub(super) fn endpoints(root: &mut Table<'_>, outside: &mut Outside<'_>, finding
     if entries.is_empty() {
         findings.problem(value.key_at(), "no endpoint is configured: nothing could ever be answered", hint);
     }
-    entries.iter().filter_map(|(name, value)| endpoint(name, value, outside, findings)).collect()
+    entries.iter().filter_map(|(name, value)| endpoint(name, value, rules, outside, findings)).collect()
 }
 
-fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: &mut Findings<'_>) -> Option<Found> {
+fn endpoint(
+    name: &str,
+    value: &Value<'_>,
+    rules: &Rules,
+    outside: &mut Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Found> {
     let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_name) {
         let message = format!("{} is no name of an endpoint, expected a-z, 0-9, `-` and `_`, 64 at most", quoted(name));
@@ -93,11 +105,12 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     let upstream = table
         .require("upstream", findings, &format!("add `[{}.upstream]` with `url = [\"http://…\"]`", value.name()))
         .and_then(|upstream| read_upstream(&upstream, outside, findings));
-    table.not_yet("rules", findings, "every authentic, new event is forwarded: remove it");
+    let named = protocol.as_ref().map_or("", |(protocol, _)| protocol.name());
+    let policy = rules::policy(table.take("rules").as_ref(), rules, named, findings);
     table.finish(findings);
     let targets = upstream.iter().flat_map(|(_, targets)| targets.clone()).collect();
-    let settings = match (&route, protocol, upstream) {
-        (Some(route), Some((protocol, download)), Some((upstream, _))) => Some(Settings {
+    let settings = match (&route, protocol, upstream, policy) {
+        (Some(route), Some((protocol, download)), Some((upstream, _)), Some(policy)) => Some(Settings {
             name: name.to_owned(),
             host: route.host.clone(),
             path: route.path.clone(),
@@ -107,8 +120,9 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
             limits,
             upstream,
             window,
+            policy,
         }),
-        (_, _, _) => None,
+        (_, _, _, _) => None,
     };
     Some(Found { name: name.to_owned(), route, targets, age_at, settings })
 }

@@ -15,6 +15,7 @@ mod problem;
 mod push;
 mod reference;
 mod rule_files;
+mod rules;
 mod scalar;
 mod sections;
 mod watch;
@@ -120,8 +121,8 @@ fn settings(document: &DeTable<'_>, outside: &mut Outside<'_>, findings: &mut Fi
     let admin = sections::admin(&mut root, outside, findings);
     let store = sections::store(&mut root, outside, findings);
     let audit = sections::audit(&mut root, outside, findings);
-    let endpoints = endpoint::endpoints(&mut root, outside, findings);
-    root.not_yet("rules", findings, "every authentic, new event is forwarded: remove it");
+    let rules = rules::rules(&mut root, outside, findings);
+    let endpoints = endpoint::endpoints(&mut root, &rules, outside, findings);
     root.finish(findings);
     cross::routes(&endpoints, findings);
     cross::listeners(&server, admin.as_ref(), &admin_at, findings);

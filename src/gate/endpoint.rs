@@ -41,6 +41,8 @@ pub struct Settings {
     pub upstream: upstream::Settings,
     /// How far a timestamp may be off.
     pub window: Duration,
+    /// `rules`
+    pub policy: Policy,
 }
 
 /// `protocol`, with what it needs.
@@ -79,6 +81,22 @@ impl ProtocolSettings {
             Self::PayV2(pay) => Protocol::PayV2(pay_v2::PayV2::new(pay)),
             Self::Message(push) => Protocol::Message(message::Message::new(push)),
             Self::WeCom(push) => Protocol::WeCom(wecom::WeCom::new(push)),
+        }
+    }
+
+    /// The protocol's name in configuration.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PayV3(_) => "pay-v3",
+            Self::PayV2(_) => "pay-v2",
+            Self::Message(push) => {
+                if push.is_open_platform {
+                    "open-platform"
+                } else {
+                    "message"
+                }
+            }
+            Self::WeCom(_) => "wecom",
         }
     }
 
@@ -124,7 +142,7 @@ impl Endpoint {
             limit_settings: settings.limits,
             limits,
             protocol,
-            policy: Policy::default(),
+            policy: settings.policy,
             terms: Terms { endpoint: name, lease, window: settings.window },
             upstream,
             metrics,

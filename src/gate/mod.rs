@@ -3,6 +3,7 @@
 
 mod body;
 pub mod endpoint;
+mod judgement;
 pub mod pipeline;
 mod reply;
 pub mod routes;
@@ -65,8 +66,9 @@ impl Gate {
         }
     }
 
-    /// Takes new routes; callbacks under way finish on the ones they began with.
+    /// Takes new routes; callbacks under way finish on the ones they began with, so that none sees half a policy.
     pub fn set_routes(&self, routes: Routes) {
+        self.observe.rules_loaded(routes.endpoints().flat_map(|endpoint| endpoint.policy.sets()));
         self.routes.store(Arc::new(routes));
     }
 

@@ -15,9 +15,11 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::verdicts::{EndpointVerdicts, RuleMetrics, SCORE_BUCKETS};
 use super::{Readings, Stage};
 use crate::clock::UnixTime;
 use crate::reason::{Outcome, Reason};
+use crate::risk::{RuleSet, Verdict};
 
 /// The endpoint label of callbacks that came to no endpoint.
 pub const NO_ENDPOINT: &str = "-";
@@ -86,6 +88,20 @@ metrics! {
     UPSTREAM_REQUESTS = "counter" "wxgate_upstream_requests_total" { endpoint, status };
     /// 1 while the store can promise something, else 0
     STORE_UP = "gauge" "wxgate_store_up" {};
+    /// Scores of judged events
+    RISK_SCORE = "histogram" "wxgate_risk_score" { endpoint };
+    /// Judged events by what becomes of them, and by what would if rules in shadow acted
+    VERDICTS = "counter" "wxgate_verdicts_total" { action, shadow_action };
+    /// Rules that hit
+    RULE_HITS = "counter" "wxgate_rule_hits_total" { ruleset, rule, mode };
+    /// Rules whose condition could not be had for an event
+    RULE_ERRORS = "counter" "wxgate_rule_errors_total" { ruleset, rule };
+    /// Exceptions that kept a rule from hitting
+    RULE_EXCEPTIONS = "counter" "wxgate_rule_exceptions_total" { rule, exception };
+    /// Always 1; the labels say which rule sets are at work
+    RULES_INFO = "gauge" "wxgate_rules_info" { ruleset, digest, version };
+    /// What was done without something that belongs to it
+    DEGRADED = "counter" "wxgate_degraded_total" { what };
     /// Reloads of the configuration
     CONFIG_RELOADS = "counter" "wxgate_config_reloads_total" { result };
     /// Audit records that were lost
@@ -143,6 +159,7 @@ pub(super) struct Metrics {
     upstream_requests: IntCounterVec,
     bans_active: IntGauge,
     store_up: IntGauge,
+    rules: RuleMetrics,
     reloads_taken: IntCounter,
     reloads_rejected: IntCounter,
     pub(super) in_flight: IntGauge,
@@ -162,6 +179,7 @@ impl Metrics {
         };
         let stage_seconds = histograms(STAGE_SECONDS, STAGE_BUCKETS);
         let reloads = counters(CONFIG_RELOADS);
+        let degraded = counters(DEGRADED);
         let build = registered(&registry, IntGaugeVec::new(BUILD_INFO.opts(), BUILD_INFO.labels));
         let commit = option_env!("WXGATE_COMMIT").unwrap_or("unknown");
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), commit]).set(1);
@@ -183,6 +201,15 @@ impl Metrics {
             upstream_requests: counters(UPSTREAM_REQUESTS),
             bans_active: gauge(BANS_ACTIVE),
             store_up: gauge(STORE_UP),
+            rules: RuleMetrics {
+                scores: histograms(RISK_SCORE, SCORE_BUCKETS),
+                verdicts: counters(VERDICTS),
+                hits: counters(RULE_HITS),
+                errors: counters(RULE_ERRORS),
+                exceptions: counters(RULE_EXCEPTIONS),
+                info: registered(&registry, IntGaugeVec::new(RULES_INFO.opts(), RULES_INFO.labels)),
+                degraded: degraded.with_label_values(&["verdict"]),
+            },
             reloads_taken: reloads.with_label_values(&["taken"]),
             reloads_rejected: reloads.with_label_values(&["rejected"]),
             in_flight: gauge(IN_FLIGHT),
@@ -208,6 +235,7 @@ impl Metrics {
             limited: LimitHit::ALL.map(|limit| self.rate_limited.with_label_values(&[&**name, limit.label()])),
             verified: self.verified.clone(),
             verified_by: ArcSwap::default(),
+            verdicts: self.rules.endpoint(name),
             upstream_seconds: self.upstream_seconds.with_label_values(&[&**name]),
             upstream_requests: self.upstream_requests.clone(),
             upstream_statuses: (0..STATUSES).map(|_| OnceLock::new()).collect(),
@@ -220,6 +248,10 @@ impl Metrics {
             ended: DownloadResult::ALL.map(|result| self.key_downloads.with_label_values(&[mchid, result.code()])),
             taken_at: self.keys_downloaded.with_label_values(&[mchid]),
         }
+    }
+
+    pub(super) fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
+        self.rules.loaded(sets);
     }
 
     pub(super) fn config_reloaded(&self, taken: bool) {
@@ -269,6 +301,7 @@ pub struct EndpointMetrics {
     verified: IntCounterVec,
     /// The children of `verified` by key. A handful: looked through, not hashed.
     verified_by: ArcSwap<Vec<Verified>>,
+    verdicts: EndpointVerdicts,
     upstream_seconds: Histogram,
     upstream_requests: IntCounterVec,
     /// The children of `upstream_requests` from status 100 on, made when the status is first seen.
@@ -355,6 +388,11 @@ impl DownloadMetrics {
 }
 
 impl EndpointMetrics {
+    /// An event was judged by rules.
+    pub fn judged(&self, verdict: &Verdict) {
+        self.verdicts.judged(verdict);
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

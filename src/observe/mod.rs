@@ -5,6 +5,7 @@ mod audit;
 pub mod logs;
 pub mod metrics;
 mod record;
+mod verdicts;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,6 +19,7 @@ use prometheus::IntGauge;
 
 use crate::clock::UnixTime;
 use crate::reason::Reason;
+use crate::risk::RuleSet;
 use audit::Audit;
 pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
@@ -173,6 +175,11 @@ impl Observe {
     /// A reload was taken or rejected.
     pub fn config_reloaded(&self, taken: bool) {
         self.0.metrics.config_reloaded(taken);
+    }
+
+    /// These rule sets are at work from now on.
+    pub fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
+        self.0.metrics.rules_loaded(sets);
     }
 
     /// A callback begins.
