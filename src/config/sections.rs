@@ -145,6 +145,7 @@ pub(super) fn store(root: &mut Table<'_>, outside: &Outside<'_>, findings: &mut 
     let mut settings = store::Settings {
         engine: store::EngineSettings::File(outside.path("wxgate.db")),
         retention: DAY.saturating_mul(3),
+        seal_keys: Vec::new(),
     };
     let Some(mut table) = section(root, "store", findings) else { return settings };
     settings.engine = table.take_or("url", settings.engine, |v| engine(v, outside, findings));

@@ -127,7 +127,7 @@ impl Worker {
         record.authentic(&authentic, now);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let claimed = self.gate.store.claim(authentic, &endpoint.terms, now).await;
+        let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
         let cleared = endpoint.policy.decide(claimed);

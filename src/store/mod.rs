@@ -1,5 +1,5 @@
-//! What the gateway remembers: nonces, events, held events. One contract ([`engine`]), several engines, one behaviour
-//! (`conformance.rs`).
+//! What the gateway remembers: nonces, events, and events that wait ([`queue`]). One contract ([`engine`]), several
+//! engines, one behaviour (`conformance.rs`).
 //!
 //! [`Store`] translates between the types of trust and the engines' digests: it names nonces and events, refuses what an
 //! engine cannot judge, and keeps for a person what comes under another event's id.
@@ -10,25 +10,31 @@ mod conformance;
 mod digest;
 pub mod engine;
 mod file;
-mod held;
 mod index;
 mod memory;
+pub mod queue;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
+use crate::secret::Secret;
 use crate::wechat::Authentic;
 use claimed::Claim;
 use engine::{Ask, Engine, Reply};
-use held::Held;
+use queue::{Origin, Queue, Row, Rows, Seals, legacy};
 
 pub use claimed::Claimed;
+pub use queue::{Beside, Opened};
 
 /// How much longer than its timestamp passes a nonce is remembered: clocks of nodes differ, and clocks are set.
 const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
@@ -40,6 +46,9 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// How long done events are remembered: `store.retention`.
     pub retention: Duration,
+    /// The keys that seal what waits in the queues, 32 bytes each, the newest first: `store.seal_key`. Empty: a `file:`
+    /// store makes its own, a `memory:` store one that it never shows.
+    pub seal_keys: Vec<Secret>,
 }
 
 /// `store.url`.
@@ -71,8 +80,14 @@ pub struct Store {
 
 struct Shared {
     engine: Engine,
+    rows: Rows,
+    seals: Seals,
     retention: Duration,
     clock: Clock,
+    /// Rows that did not open.
+    quarantined: AtomicU64,
+    /// A row has become due by our own doing.
+    arrived: Notify,
 }
 
 /// Why there is no claim.
@@ -122,17 +137,25 @@ pub enum StoreError {
         /// The bound.
         most: usize,
     },
-    /// A held event could not be written. Nothing else is touched.
-    #[error("the event could not be kept for a person: {cause}")]
+    /// An event could not be kept in a queue. Nothing else is touched.
+    #[error("the event could not be kept: {cause}")]
     NotKept {
+        /// What went wrong.
+        cause: Arc<str>,
+    },
+    /// An event of a queue could not be read. It stays where it is.
+    #[error("an event of the queue could not be read: {cause}; look at the disk")]
+    Unread {
         /// What the system said.
         cause: Arc<str>,
     },
-    /// As many events as may be are held.
-    #[error("{events} events are held and no more fit: look through them")]
-    HeldFull {
-        /// How many.
-        events: usize,
+    /// A queue takes no more.
+    #[error("{rows} events are {} and no more fit: deliver, release or drop some", queue.name())]
+    QueueFull {
+        /// Which.
+        queue: Queue,
+        /// How many are there.
+        rows: usize,
     },
     /// After [`Store::close`].
     #[error("the store is closed")]
@@ -156,6 +179,14 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// The key that seals the queues is not what it has to be.
+    #[error("{}: {what}. Put the key back, or name it in store.seal_key; without it what waits in the queues is lost", path.display())]
+    SealKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// A file is not as it was written. Nothing was changed: every file is as it was found.
     #[error(
         "{} is damaged at byte {at}: {what}. Nothing was changed; restore the directory from a copy, or move it away to \
@@ -175,11 +206,25 @@ impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let engine = Engine::open(&settings.engine, clock.now())?;
-        Ok(Self { shared: Arc::new(Shared { engine, retention: settings.retention, clock }) })
+        let rows = Rows::open(&settings.engine)?;
+        let seals = Seals::of_store(settings, &rows)?;
+        let (quarantined, arrived) = (AtomicU64::new(0), Notify::new());
+        let shared = Shared { engine, rows, seals, retention: settings.retention, clock, quarantined, arrived };
+        let store = Self { shared: Arc::new(shared) };
+        if let EngineSettings::File(dir) = &settings.engine {
+            legacy::take_in(&store, dir)?;
+        }
+        Ok(store)
     }
 
-    /// Step 5. One round trip.
-    pub async fn claim(&self, authentic: Authentic, terms: &Terms, now: UnixTime) -> Result<Claimed, Unclaimed> {
+    /// Step 5. One round trip. `headers` are kept with what comes under another event's id.
+    pub async fn claim(
+        &self,
+        authentic: Authentic,
+        headers: &HeaderMap,
+        terms: &Terms,
+        now: UnixTime,
+    ) -> Result<Claimed, Unclaimed> {
         let Shared { engine, retention, .. } = &*self.shared;
         if engine.remembers_since().is_some_and(|since| authentic.signed_at() < since) {
             return Err(Unclaimed::Replayed);
@@ -204,7 +249,8 @@ impl Store {
             Reply::Duplicate => Err(Unclaimed::Duplicate),
             Reply::InFlight => Err(Unclaimed::InFlight),
             Reply::IdConflict => {
-                engine.keep(Held::new(&terms.endpoint, Reason::IdConflict, now, &authentic)).await?;
+                let row = Row::new(Origin::Conflict, &authentic, Beside { verdict: "", headers });
+                self.put_row(Queue::Held, &terms.endpoint, Reason::IdConflict, &row).await?;
                 Err(Unclaimed::IdConflict)
             }
         }
@@ -221,11 +267,12 @@ impl Store {
 
     /// Whether the store can promise something now.
     pub fn is_up(&self) -> bool {
-        self.shared.engine.is_up()
+        self.shared.engine.is_up() && self.shared.rows.is_up()
     }
 
     /// Writes out what is not yet durable and closes; claims fail from here on.
     pub async fn close(&self) {
-        self.shared.engine.close().await;
+        self.shared.rows.close().await;
+        self.shared.engine.close().await; // last: it has the lock
     }
 }

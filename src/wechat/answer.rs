@@ -28,6 +28,7 @@ pub fn pay_v3(reason: Reason) -> Answer {
         200 => (r#"{"code":"SUCCESS","message":"成功"}"#, None),
         400 => (r#"{"code":"FAIL","message":"malformed request"}"#, None),
         401 => (r#"{"code":"FAIL","message":"signature verification failed"}"#, None),
+        403 => (r#"{"code":"RISK_REJECTED","message":"rejected"}"#, None),
         404 => (r#"{"code":"FAIL","message":"not found"}"#, None),
         405 => (r#"{"code":"FAIL","message":"method not allowed"}"#, None),
         408 => (r#"{"code":"FAIL","message":"request timeout"}"#, None),
@@ -56,7 +57,12 @@ mod tests {
             let answer = pay_v3(*reason);
             let body: Body = serde_json::from_str(answer.body).unwrap();
             assert_eq!(answer.status == 200, reason.outcome().is_success(), "{}", reason.code());
-            assert_eq!(body.code, if answer.status == 200 { "SUCCESS" } else { "FAIL" }, "{}", reason.code());
+            let code = match answer.status {
+                200 => "SUCCESS",
+                403 => "RISK_REJECTED",
+                _ => "FAIL",
+            };
+            assert_eq!(body.code, code, "{}", reason.code());
             assert!(!body.message.is_empty() && body.message.len() <= 64, "{}", reason.code());
         }
     }

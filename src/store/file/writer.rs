@@ -10,14 +10,13 @@ use std::{fs, io};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::disk::{self, Disk};
+use super::disk::Disk;
 use super::frame::{self, Row};
 use super::health::Health;
 use super::journal::{AppendError, Journal};
 use super::{recovery, snapshot};
-use crate::store::held::Held;
+use crate::store::StoreError;
 use crate::store::index::{Index, Record};
-use crate::store::{StoreError, digest};
 
 /// Most entries that share one frame. An entry has at most two records of at most 47 bytes.
 const BATCH: usize = 4096;
@@ -29,9 +28,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How many journals may lie there before they are put together: each restart begins one.
 const MOST_JOURNALS: u64 = 8;
 
-/// Most events in the held queue.
-pub(super) const MOST_HELD: usize = 100_000;
-
 /// Tells that something is on the disk, or why not.
 pub(super) type Done = oneshot::Sender<Result<(), StoreError>>;
 
@@ -39,8 +35,6 @@ pub(super) type Done = oneshot::Sender<Result<(), StoreError>>;
 pub(super) enum Entry {
     /// Write these; if somebody waits, sync.
     Records { records: [Option<Record>; 2], done: Option<Done> },
-    /// Write a held event into a file of its own, and sync.
-    Keep { held: Box<Held>, done: Done },
     /// Write everything out, close the files, and let go of the lock.
     Close { done: Done },
 }
@@ -54,7 +48,6 @@ pub(super) struct Writer {
     pub(super) disk: Box<dyn Disk>,
     pub(super) dir: PathBuf,
     pub(super) journal: Option<Journal>,
-    pub(super) held: usize,
     /// The size of what journals before the current one hold since the last snapshot, and how many there are.
     pub(super) closed_size: u64,
     pub(super) closed: u64,
@@ -93,7 +86,7 @@ impl Writer {
                 break; // the engine is gone: a close that nobody waits for
             }
             self.queued.fetch_sub(received, Ordering::AcqRel);
-            self.take(&mut entries, &mut turn);
+            Self::take(&mut entries, &mut turn);
             self.write(&mut turn);
             if turn.is_last {
                 break;
@@ -103,8 +96,8 @@ impl Writer {
         self.finish(turn);
     }
 
-    /// Sorts entries into what is written and who waits; held events are written at once.
-    fn take(&mut self, entries: &mut Vec<Entry>, turn: &mut Turn) {
+    /// Sorts entries into what is written and who waits.
+    fn take(entries: &mut Vec<Entry>, turn: &mut Turn) {
         for entry in entries.drain(..) {
             match entry {
                 Entry::Records { records, done } => {
@@ -113,7 +106,6 @@ impl Writer {
                     }
                     turn.waiting.extend(done);
                 }
-                Entry::Keep { held, done } => answer(done, self.keep(&held)),
                 Entry::Close { done } => {
                     turn.closing = Some(done);
                     turn.is_last = true;
@@ -174,34 +166,8 @@ impl Writer {
             }
         }
         self.queued.fetch_sub(entries.len(), Ordering::AcqRel);
-        self.take(&mut entries, turn);
+        Self::take(&mut entries, turn);
         turn.waiting.drain(..).for_each(|done| answer(done, Err(trouble.clone())));
-    }
-
-    /// One file for each held event: they are few, a person looks at them, and one by one they go.
-    fn keep(&mut self, held: &Held) -> Result<(), StoreError> {
-        let (event, content) = held.name();
-        let dir = self.dir.join(super::HELD);
-        let name = format!("{}-{}.json", digest::hex(&event), digest::hex(&content));
-        if dir.join(&name).exists() {
-            return Ok(()); // only whole files have this name, and they are durable
-        }
-        if self.held >= MOST_HELD {
-            self.held = super::count_held(&self.dir).unwrap_or(self.held); // a person may have removed some
-        }
-        if self.held >= MOST_HELD {
-            return Err(StoreError::HeldFull { events: self.held });
-        }
-        // A failure concerns this event alone: nothing else says that it is kept.
-        disk::write_whole(&dir, &name, &held.to_json()).map_err(|error| {
-            if disk::no_space(&error) {
-                StoreError::DiskFull
-            } else {
-                StoreError::NotKept { cause: Arc::from(error.to_string()) }
-            }
-        })?;
-        self.held = self.held.saturating_add(1);
-        Ok(())
     }
 
     /// Puts journals together when they have grown. Failing to is no harm but to the size of the directory.
@@ -301,11 +267,11 @@ impl Writer {
         while let Ok(entry) = self.queue.try_recv() {
             entries.push(entry);
             if entries.len() == BATCH {
-                self.take(&mut entries, &mut turn);
+                Self::take(&mut entries, &mut turn);
                 self.write(&mut turn);
             }
         }
-        self.take(&mut entries, &mut turn);
+        Self::take(&mut entries, &mut turn);
         self.write(&mut turn);
         if let Some(compaction) = self.compaction.take() {
             compaction.stop.store(true, Ordering::Relaxed);

@@ -10,10 +10,9 @@
 //! types of trust. What it must hold to is in `tests/conformance.rs`, run against each. [`desk`] is the rest of the
 //! program's way to the queues; only what it has opened ([`Opened`]) can be delivered.
 
-mod codec;
 pub mod desk;
 mod file;
-mod legacy;
+pub(in crate::store) mod legacy;
 mod log;
 mod memory;
 mod opened;
@@ -40,6 +39,7 @@ pub use opened::Opened;
 pub use row::Beside;
 pub(super) use row::{Origin, Row};
 pub(super) use seal::Seals;
+pub use seal::key_of_text;
 
 /// Most rows of one queue. What is over is refused, never dropped: the callback is answered `busy`.
 pub const MOST_ROWS: usize = 100_000;
