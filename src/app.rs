@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::gate::endpoint::{Endpoint, Settings as EndpointSettings};
 use crate::gate::routes::Routes;
+use crate::gate::worker::Deliveries;
 use crate::gate::{Bounds, Gate};
 use crate::observe::Observe;
 use crate::server::{self, Server};
@@ -22,6 +23,7 @@ use crate::store::{self, Store};
 pub struct App {
     gate: Arc<Gate>,
     server: Server,
+    deliveries: Deliveries,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
     stop_admin: watch::Sender<bool>,
 }
@@ -43,6 +45,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The thread that delivers.
+    #[error("cannot start the thread of deliveries: {0}")]
+    Deliveries(io::Error),
     /// The server.
     #[error(transparent)]
     Server(#[from] server::StartError),
@@ -67,7 +72,8 @@ impl App {
             None => None,
         };
         let server = Server::start(&config.server, &gate)?;
-        Ok(Self { gate, server, admin, stop_admin })
+        let deliveries = Deliveries::start(Arc::clone(&gate)).map_err(StartError::Deliveries)?;
+        Ok(Self { gate, server, deliveries, admin, stop_admin })
     }
 
     /// Takes keys, endpoints and limits of a new configuration; callbacks under way finish on the old ones. Listeners,
@@ -91,12 +97,16 @@ impl App {
         self.admin.as_ref().map(|(address, _)| *address)
     }
 
-    /// Not ready first, then no new connections, then what is in flight finishes, then the store is closed: in this
-    /// order, so that nothing that was answered is lost and nothing that is lost was answered.
+    /// Not ready first, then no new connections, then what is in flight finishes, deliveries included, then the store is
+    /// closed: in this order, so that nothing that was answered is lost and nothing that is lost was answered.
     pub async fn shutdown(self) {
         self.gate.drain();
-        let server = self.server;
-        if tokio::task::spawn_blocking(move || server.shutdown()).await.is_err() {
+        let (server, deliveries) = (self.server, self.deliveries);
+        let ended = tokio::task::spawn_blocking(move || {
+            server.shutdown();
+            deliveries.stop();
+        });
+        if ended.await.is_err() {
             tracing::error!("the server did not shut down cleanly");
         }
         self.gate.store().close().await;

@@ -11,7 +11,8 @@ use super::problem::Findings;
 use super::reference::Outside;
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
-use crate::gate::upstream::{self, Format};
+use crate::gate::upstream::{self, Ack, Format};
+use crate::gate::worker;
 use crate::limit;
 use crate::secret::Secret;
 
@@ -79,6 +80,7 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     let upstream = table
         .require("upstream", findings, &format!("add `[{}.upstream]` with `url = [\"http://…\"]`", value.name()))
         .and_then(|upstream| read_upstream(&upstream, outside, findings));
+    let queue = queue(&mut table, findings);
     table.not_yet("rules", findings, "every authentic, new event is forwarded: remove it");
     table.finish(findings);
     let targets = upstream.iter().flat_map(|(_, targets)| targets.clone()).collect();
@@ -91,6 +93,7 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
             allow_from: allow_from.into_iter().map(|(range, _)| range).collect(),
             limits,
             upstream,
+            queue,
             window,
         }),
         (_, _, _) => None,
@@ -226,25 +229,29 @@ fn read_upstream(
         let hint = "WeChat hangs up after 5 s; the rest is for the way, the signature and the store";
         v.duration(findings, Duration::from_millis(10)..=MAX_UPSTREAM_TIMEOUT, hint)
     });
-    ack(&mut table, findings);
+    let ack = table.take_or("ack", Ack::AfterUpstream, |v| {
+        v.choice(findings, &[("after-upstream", Ack::AfterUpstream), ("after-store", Ack::AfterStore)])
+    });
     let signing = signing(&mut table, outside, findings);
     table.finish(findings);
     let urls = targets.iter().map(|(url, _)| url.clone()).collect();
-    Some((upstream::Settings { urls, format, timeout, signing }, targets))
+    Some((upstream::Settings { urls, format, timeout, ack, signing }, targets))
 }
 
-fn ack(table: &mut Table<'_>, findings: &mut Findings<'_>) {
-    let Some(value) = table.take("ack") else { return };
-    if value.as_str() == Some("after-store") {
-        let message = format!("`{}` \"after-store\" is not supported by this version", value.name());
-        findings.problem(
-            value.at(),
-            message,
-            "\"after-upstream\", the default, answers WeChat when the app has answered",
-        );
-    } else {
-        value.choice(findings, &[("after-upstream", ())]);
-    }
+/// `queue`: how what waits is delivered.
+fn queue(table: &mut Table<'_>, findings: &mut Findings<'_>) -> worker::Settings {
+    let mut settings = worker::Settings::default();
+    let hint = "queue = { max_age = \"1d\", concurrency = 8 }";
+    let Some(mut queue) = table.take("queue").and_then(|value| value.table(findings, hint)) else { return settings };
+    settings.max_age = queue.take_or("max_age", settings.max_age, |v| {
+        let hint = "what is older is given up and goes to `dead`, where it waits for a person";
+        v.duration(findings, Duration::from_mins(1)..=Duration::from_hours(24 * 30), hint)
+    });
+    settings.concurrency = queue.take_or("concurrency", settings.concurrency, |v| {
+        v.count(findings, 1..=256, "deliveries to the app at once, beside the callbacks that are forwarded directly")
+    });
+    queue.finish(findings);
+    settings
 }
 
 fn read_url(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Uri> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::upstream::{self, Upstream};
+use super::worker;
 use crate::limit::{self, Limits};
 use crate::observe::{EndpointMetrics, KeyExpiry, Observe};
 use crate::risk::Policy;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub limits: limit::Settings,
     /// `upstream`
     pub upstream: upstream::Settings,
+    /// `queue`
+    pub queue: worker::Settings,
     /// How far a timestamp may be off.
     pub window: Duration,
 }
@@ -55,6 +58,7 @@ pub struct Endpoint {
     pub(super) policy: Policy,
     pub(super) terms: Terms,
     pub(super) upstream: Upstream,
+    queue: worker::Settings,
     pub(super) metrics: Arc<EndpointMetrics>,
     key_expiries: Vec<KeyExpiry>,
 }
@@ -97,6 +101,7 @@ impl Endpoint {
             policy: Policy::default(),
             terms: Terms { endpoint: name, lease, window: settings.window },
             upstream,
+            queue: settings.queue,
             metrics,
             key_expiries,
         }
@@ -120,6 +125,11 @@ impl Endpoint {
     /// Rate limits and bans.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How its queue is delivered.
+    pub fn queue(&self) -> worker::Settings {
+        self.queue
     }
 
     /// Ends of the certificates that verify its callbacks.

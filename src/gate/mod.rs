@@ -1,12 +1,14 @@
-//! The flow: one callback from top to bottom ([`pipeline`]), what it belongs to ([`endpoint`]), and the one way out
-//! ([`upstream`]).
+//! The flow: one callback from top to bottom ([`pipeline`]), what it belongs to ([`endpoint`]), the one way out
+//! ([`upstream`]), and what goes that way later ([`worker`]).
 
+mod backoff;
 mod body;
 pub mod endpoint;
 pub mod pipeline;
 pub mod routes;
 mod stop;
 pub mod upstream;
+pub mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -77,6 +79,11 @@ impl Gate {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Callbacks in flight now.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::futures::Notified;
+
 use super::seal::Unopened;
 use super::{Depth, Head, Listed, Opened, Page, Query, Queue, Row, RowId, Stored, Take, Taken};
 use crate::clock::UnixTime;
@@ -186,10 +188,10 @@ impl Store {
         Ok(opened)
     }
 
-    /// Ends when rows may have become due by somebody's doing: one was put, or released. Spurious wake-ups are possible, and
-    /// so is missing one on another node: ask again after a while in any case.
-    pub async fn arrival(&self) {
-        self.shared.arrived.notified().await;
+    /// Ends when rows become due by this node's doing, from now on: one was put, or released. Ask again after a while in any
+    /// case, for what others do and for what becomes due by itself.
+    pub fn arrival(&self) -> Notified<'_> {
+        self.shared.arrived.notified()
     }
 
     /// Seals a row and puts it. False: it is in some queue already.

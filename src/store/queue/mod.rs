@@ -89,6 +89,13 @@ impl RowId {
     }
 }
 
+impl RowId {
+    /// A number to draw lots by: digits of the id, as good as random.
+    pub fn seed(&self) -> u64 {
+        self.0.split_first_chunk().map_or(0, |(first, _)| u64::from_le_bytes(*first))
+    }
+}
+
 impl fmt::Display for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&digest::hex(&self.0))
@@ -259,16 +266,17 @@ pub struct Depth {
 /// The rows of an engine. Every answer with `Ok` is durable, where the engine is.
 pub(super) enum Rows {
     /// `memory:`
-    Memory(MemoryRows),
+    Memory(Box<MemoryRows>),
     /// `file:PATH`, in `PATH/queue/`.
     File(FileRows),
 }
 
+#[expect(clippy::unused_async, reason = "an engine over a network waits where these two do not")]
 impl Rows {
     /// Opens the rows that belong to an engine. Reads files where the engine has some: not for a thread that serves.
     pub(super) fn open(settings: &EngineSettings) -> Result<Self, OpenError> {
         Ok(match settings {
-            EngineSettings::Memory => Self::Memory(MemoryRows::default()),
+            EngineSettings::Memory => Self::Memory(Box::default()),
             EngineSettings::File(path) => Self::File(FileRows::open(&path.join("queue"))?),
         })
     }

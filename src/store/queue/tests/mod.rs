@@ -5,6 +5,7 @@
 pub(in crate::store) mod conformance;
 mod crash;
 mod desk;
+mod measure;
 mod seal;
 
 use std::path::Path;
@@ -63,7 +64,7 @@ impl Fixture for Forgetful {
     }
 
     async fn open(&self) -> Rows {
-        Rows::Memory(MemoryRows::default())
+        Rows::Memory(Box::default())
     }
 
     async fn crash(&self, _rows: Rows) -> Option<Rows> {
