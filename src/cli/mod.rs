@@ -4,7 +4,9 @@
 
 mod check;
 mod demo;
+mod gateway;
 mod init;
+mod queues;
 mod report;
 mod run;
 mod sim;
@@ -34,6 +36,12 @@ enum Command {
     Check(check::Args),
     /// Judge captured requests offline, as the gateway would
     Verify(verify::Args),
+    /// Events that are kept for a person: list, show, release, drop
+    Held(queues::HeldArgs),
+    /// Events that wait for their delivery: list, show, drop
+    Pending(queues::PendingArgs),
+    /// Events whose delivery was given up: list, show, release, redrive, drop
+    Dead(queues::DeadArgs),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -67,6 +75,9 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Held(args) => queues::held(&args),
+        Command::Pending(args) => queues::pending(&args),
+        Command::Dead(args) => queues::dead(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

@@ -14,4 +14,5 @@ mod other_implementation;
 mod outage;
 mod process;
 mod protocols_of_the_wire;
+mod queue;
 mod replay;
