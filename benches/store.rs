@@ -14,7 +14,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use tokio::runtime::{Builder, Runtime};
 use wxgate::clock::UnixTime;
 use wxgate::store::EngineSettings;
-use wxgate::store::engine::{Ask, End, Engine, Reply, Settlement};
+use wxgate::store::engine::{Ask, End, Engine, NonceUse, Reply, Settlement};
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 /// Events in the store that is opened.
@@ -33,13 +33,15 @@ async fn forward(engine: &Engine, number: u64) {
     let nonce = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     let ask = Ask {
         endpoint: "shop-pay",
-        nonce: nonce.to_le_bytes(),
-        nonce_until: NOW.plus(Duration::from_mins(6)),
+        nonce: Some(NonceUse { digest: nonce.to_le_bytes(), until: NOW.plus(Duration::from_mins(6)) }),
         event: nonce.rotate_left(64).to_le_bytes(),
         content: [1; 8],
         lease: Duration::from_secs(9),
         retention: Duration::from_hours(72),
         now: NOW,
+        counters: &[],
+        order: None,
+        lists: &[],
     };
     let reply = engine.claim(&ask).await.expect("the store is up");
     let Reply::Claimed { lease, .. } = reply else { panic!("event {number} is not new: {reply:?}") };

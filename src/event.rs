@@ -54,7 +54,8 @@ pub struct Event {
     pub bank_type: Option<String>,
     /// Who paid: openid with the merchant, sp_openid with its service provider, or else sub_openid.
     pub payer: Option<String>,
-    /// Whom a transfer, a pay score order or another event without payer is about.
+    /// Whom a transfer, a pay score order or another event without payer is about; of a message, who sent it
+    /// (FromUserName).
     pub openid: Option<String>,
     /// The merchant's own words.
     pub attach: Option<String>,
@@ -72,7 +73,21 @@ pub struct Event {
     pub amount_transfer: Option<i64>,
     /// `amount.currency`.
     pub currency: Option<String>,
-    /// The decrypted JSON, byte for byte as WeChat encrypted it.
+    /// Message push: the account that it was sent to (ToUserName), of an authorisation the authoriser's app id. It stands
+    /// inside the signature, unlike what a URL says.
+    pub account: Option<String>,
+    /// Message push: `text`, `image`, `event`, …
+    pub msg_type: Option<String>,
+    /// Message push: the name of an event (Event or InfoType), as WeChat writes it: `subscribe`, `CLICK`, …
+    pub event_name: Option<String>,
+    /// Message push: EventKey, for one that of a menu.
+    pub event_key: Option<String>,
+    /// Whether WeChat says that this is a trial: virtual payment's sandbox (Env 1), or a mocked push (IsMock).
+    pub is_test: bool,
+    /// SHA-256 of what stays the same in every retry, if that is not all of `body`: WeChat Pay v2 has the nonce and the
+    /// signature of each try in it, virtual payment counts its retries in RetryTimes.
+    pub fingerprint: Option<[u8; 32]>,
+    /// The decrypted JSON, byte for byte as WeChat encrypted it; of XML its JSON.
     #[serde(skip)]
     pub body: Bytes,
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use wxgate::limit::Limit;
 use wxgate::observe::{AuditSettings, AuditTarget, Observe, Stage, metrics};
 use wxgate::reason::{Outcome, Reason};
+use wxgate::wechat::pay_v3::diagnosis::Cause;
 
 fn doc(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
@@ -54,6 +55,18 @@ fn every_reason_is_documented_as_it_is() {
         assert_eq!(row[2], reason.status().to_string(), "{}", reason.code());
         assert_eq!(row[0].contains('⚑'), reason.spends_failure_budget(), "{}", reason.code());
         assert!(row[3].len() > 20 && row[4].len() >= "nothing".len(), "{} is not explained", reason.code());
+    }
+}
+
+#[test]
+fn every_cause_that_the_doctor_names_is_documented_as_it_is() {
+    let rows = by_name(table(&doc("doctor.md"), "| cause | it means | what to do |"));
+    let documented: BTreeSet<&str> = rows.keys().map(String::as_str).collect();
+    let existing: BTreeSet<&str> = Cause::ALL.iter().map(|cause| cause.code()).collect();
+    assert_eq!(documented, existing);
+    for cause in Cause::ALL {
+        let told = rows[cause.code()][2].to_lowercase();
+        assert_eq!(told.trim_end_matches('.'), cause.remedy().to_lowercase(), "{}", cause.code());
     }
 }
 

@@ -68,6 +68,7 @@ fn modules() -> Vec<(String, PathBuf, String)> {
             (first.trim_end_matches(".rs").to_owned(), path.clone(), code.join("\n"))
         })
         .filter(|(_, path, _)| !path.ends_with("tests.rs") && !path.ends_with("conformance.rs"))
+        .filter(|(_, path, _)| !path.components().any(|part| part.as_os_str() == "tests"))
         .collect()
 }
 
@@ -161,7 +162,7 @@ fn pure_code_has_no_effects() {
 fn one_file_of_the_protocols_names_a_crypto_package() {
     for (module, path, code) in modules() {
         if module == "wechat" && !path.ends_with("crypto.rs") {
-            for package in ["aws_lc_rs", "rsa::", "aes_gcm", "sha2", "sha1", "md5"] {
+            for package in ["aws_lc_rs", "rsa::", "aes_gcm", "sha2::", "sha1::", "md5::"] {
                 assert!(!code.contains(package), "{} names `{package}`", path.display());
             }
         }

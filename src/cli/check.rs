@@ -43,6 +43,7 @@ struct Endpoint {
     keys: Vec<Key>,
     /// How many secrets of each kind: more than one while they rotate.
     api_v3_keys: usize,
+    api_v2_keys: usize,
     signing_secrets: usize,
     upstream: Vec<String>,
 }
@@ -114,14 +115,20 @@ fn and_warnings(warnings: usize) -> String {
 
 impl Endpoint {
     fn new(settings: &Settings, now: UnixTime) -> Self {
-        let ProtocolSettings::PayV3(pay) = &settings.protocol;
+        let (protocol, keys, api_v3_keys, api_v2_keys) = match &settings.protocol {
+            ProtocolSettings::PayV3(pay) => {
+                ("pay-v3", pay.verifying_keys.iter().map(|key| Key::new(key, now)).collect(), pay.api_v3.len(), 0)
+            }
+            ProtocolSettings::PayV2(pay) => ("pay-v2", Vec::new(), 0, pay.api_v2.len()),
+        };
         Self {
             name: settings.name.clone(),
             host: settings.host.clone(),
             path: settings.path.clone(),
-            protocol: "pay-v3",
-            keys: pay.verifying_keys.iter().map(|key| Key::new(key, now)).collect(),
-            api_v3_keys: pay.api_v3.len(),
+            protocol,
+            keys,
+            api_v3_keys,
+            api_v2_keys,
             signing_secrets: settings.upstream.signing.len(),
             upstream: settings.upstream.urls.iter().map(ToString::to_string).collect(),
         }
@@ -147,7 +154,11 @@ impl fmt::Display for Endpoint {
         for key in &self.keys {
             writeln!(f, "  verifies  {key}")?;
         }
-        writeln!(f, "  opens     with {}", several(self.api_v3_keys, "APIv3 key"))?;
+        for (keys, what) in [(self.api_v3_keys, "APIv3 key"), (self.api_v2_keys, "APIv2 key")] {
+            if keys > 0 {
+                writeln!(f, "  opens     with {}", several(keys, what))?;
+            }
+        }
         for url in &self.upstream {
             writeln!(f, "  forwards  {url}")?;
         }

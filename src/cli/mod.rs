@@ -2,8 +2,10 @@
 //!
 //! Exit codes: 0 good, 1 a check did not hold, 2 wrong usage or unreadable input.
 
+mod captured;
 mod check;
 mod demo;
+mod doctor;
 mod gateway;
 mod init;
 mod queues;
@@ -42,6 +44,8 @@ enum Command {
     Pending(queues::PendingArgs),
     /// Events whose delivery was given up: list, show, release, redrive, drop
     Dead(queues::DeadArgs),
+    /// Say why captured requests do not pass, and what to do about it
+    Doctor(doctor::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Held(args) => queues::held(&args),
         Command::Pending(args) => queues::pending(&args),
         Command::Dead(args) => queues::dead(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::endpoint::Found;
 use super::problem::Findings;
+use crate::gate::endpoint::ProtocolSettings;
 use crate::observe::AuditTarget;
 use crate::store::EngineSettings;
 use crate::{admin, observe, server, store};
@@ -62,6 +63,19 @@ pub(super) fn paths(
             "`audit.path` is inside of the store's directory",
             "put it beside: \"audit.ndjson\"",
         );
+    }
+}
+
+/// What a v2 notification may be about is not forgotten as long as it may be told: then a captured one never passes again.
+pub(super) fn ages(store: &store::Settings, endpoints: &[Found], findings: &mut Findings<'_>) {
+    for found in endpoints {
+        let Some(ProtocolSettings::PayV2(pay)) = found.settings.as_ref().map(|settings| &settings.protocol) else {
+            continue;
+        };
+        if pay.max_age.is_some_and(|max_age| max_age > store.retention) {
+            let message = "`max_age` is longer than `store.retention`: what is forgotten would pass again";
+            findings.problem(&found.age_at, message, "make it shorter, or `store.retention` longer");
+        }
     }
 }
 

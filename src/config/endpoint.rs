@@ -15,12 +15,16 @@ use crate::gate::upstream::{self, Ack, Format};
 use crate::gate::worker;
 use crate::limit;
 use crate::secret::Secret;
+use crate::wechat::pay_v2::SignType;
 
 /// WeChat hangs up after 5 s. What an upstream may take of it leaves 500 ms for the network, the signature and both round
 /// trips to the store.
 const MAX_UPSTREAM_TIMEOUT: Duration = Duration::from_millis(4500);
 /// Nonces are remembered as long as their timestamp would pass: the window on both sides of now.
 const MAX_WINDOW: Duration = Duration::from_hours(1);
+const DEFAULT_WINDOW: Duration = Duration::from_mins(5);
+/// What a v2 notification may be about at the latest: WeChat tells for 24 h 4 min.
+const MAX_AGE: std::ops::RangeInclusive<Duration> = Duration::from_hours(25)..=Duration::from_hours(90 * 24);
 /// An endpoint's name is a label of metrics and part of a header.
 const MAX_NAME: usize = 64;
 const MAX_PATH: usize = 512;
@@ -28,7 +32,7 @@ const MAX_PATH: usize = 512;
 // Whoever remembers an event remembers its nonce, so no timestamp may pass longer than events are remembered.
 const _: () = assert!(MAX_WINDOW.as_secs() * 2 <= MIN_RETENTION.as_secs());
 
-const PROTOCOL_HINT: &str = "this version speaks \"pay-v3\" alone";
+const PROTOCOL_HINT: &str = "this version speaks \"pay-v3\" and \"pay-v2\"";
 const URL_HINT: &str = "where the app takes events: \"http://127.0.0.1:9000/events\"";
 
 /// An endpoint as far as it could be read, with the places that checks across endpoints point at.
@@ -36,6 +40,8 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) route: Option<Route>,
     pub(super) targets: Vec<Target>,
+    /// Where `max_age` is written, or else the endpoint begins.
+    pub(super) age_at: Range<usize>,
     /// None if something is wrong with it.
     pub(super) settings: Option<Settings>,
 }
@@ -70,13 +76,20 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     }
     let mut table = value.table(findings, "begin it with a line `[endpoint.NAME]`")?;
     let route = route(&mut table, findings);
-    let window = table.take_or("window", Duration::from_mins(5), |v| {
+    let age_at = table.place_of("max_age");
+    let written_window = table.take("window");
+    let window = written_window.as_ref().map_or(Some(DEFAULT_WINDOW), |v| {
         let hint = "WeChat says 5 minutes; a wider window is a longer time for a captured request to be of use";
         v.duration(findings, Duration::from_secs(1)..=MAX_WINDOW, hint)
     });
+    let window = window.unwrap_or(DEFAULT_WINDOW);
     let allow_from = table.take("allow_from").map(|value| address_ranges(&value, findings)).unwrap_or_default();
     let limits = limits(&mut table, findings);
     let protocol = protocol(&mut table, window, outside, findings);
+    if let (Some(ProtocolSettings::PayV2(_)), Some(written)) = (&protocol, &written_window) {
+        let message = format!("`{}` says nothing about pay-v2, which signs no time", written.name());
+        findings.problem(written.key_at(), message, "remove it; `max_age = \"72h\"` bounds the age of what is told");
+    }
     let upstream = table
         .require("upstream", findings, &format!("add `[{}.upstream]` with `url = [\"http://…\"]`", value.name()))
         .and_then(|upstream| read_upstream(&upstream, outside, findings));
@@ -98,7 +111,7 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
         }),
         (_, _, _) => None,
     };
-    Some(Found { name: name.to_owned(), route, targets, settings })
+    Some(Found { name: name.to_owned(), route, targets, age_at, settings })
 }
 
 fn route(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Route> {
@@ -152,33 +165,62 @@ fn protocol(
     let keys = table.take("keys");
     let expect = table.take("expect");
     if keys.is_none() {
+        let is_v2 = protocol.as_ref().is_some_and(|protocol| protocol.as_str() == Some("pay-v2"));
         let message = format!("`{}` is missing: nothing could be verified", table.name_of("keys"));
-        findings.problem(table.at(), message, keys::MISSING_HINT);
+        findings.problem(table.at(), message, if is_v2 { keys::MISSING_V2_HINT } else { keys::MISSING_HINT });
     }
-    match protocol.as_ref()?.as_str() {
-        Some("pay-v3") => {}
-        Some(later @ ("pay-v2" | "message" | "open-platform" | "wecom")) => {
-            table.not_yet("sign_type", findings, PROTOCOL_HINT);
-            table.not_yet("mode", findings, PROTOCOL_HINT);
-            let message = format!("`{}` \"{later}\" is not supported by this version", table.name_of("protocol"));
-            findings.problem(protocol?.at(), message, PROTOCOL_HINT);
-            return None;
-        }
-        Some(_) | None => {
-            protocol?.choice(findings, &[("pay-v3", ())]);
-            return None;
-        }
+    let protocol = protocol?;
+    if let Some(later @ ("message" | "open-platform" | "wecom")) = protocol.as_str() {
+        table.not_yet("mode", findings, PROTOCOL_HINT);
+        let message = format!("`{}` \"{later}\" is not supported by this version", table.name_of("protocol"));
+        findings.problem(protocol.at(), message, PROTOCOL_HINT);
+        return None;
     }
+    let spoken = protocol.choice(findings, &[("pay-v3", Spoken::PayV3), ("pay-v2", Spoken::PayV2)])?;
     let expect = if let Some(value) = &expect {
-        keys::expect(value, findings)?
+        keys::expect(value, findings)
     } else {
         let message =
             format!("`{}` is not set: an event of any merchant that these keys open is taken", table.name_of("expect"));
         let hint = "expect = { mchid = [\"1900000001\"], appid = [\"wxd678efh567hg6787\"] }";
         findings.warning(table.at(), message, hint);
-        keys::Expect::default()
+        Some(keys::Expect::default())
     };
-    keys::pay_v3(&keys?, expect, window, outside, findings).map(ProtocolSettings::PayV3)
+    match spoken {
+        Spoken::PayV3 => keys::pay_v3(&keys?, expect?, window, outside, findings).map(ProtocolSettings::PayV3),
+        Spoken::PayV2 => {
+            let sign_type = sign_type(table, findings);
+            let max_age = max_age(table, findings);
+            keys::pay_v2(&keys?, expect?, sign_type?, max_age, outside, findings).map(ProtocolSettings::PayV2)
+        }
+    }
+}
+
+/// The protocols that this version speaks.
+#[derive(Clone, Copy)]
+enum Spoken {
+    PayV3,
+    PayV2,
+}
+
+/// The algorithm is never guessed: a wrong guess refuses everything, or trusts what is easier to forge.
+fn sign_type(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<SignType> {
+    let hint = "\"MD5\", WeChat's default, or \"HMAC-SHA256\": what your orders say in `sign_type`";
+    let choices = [("MD5", SignType::Md5), ("HMAC-SHA256", SignType::HmacSha256), ("either", SignType::Either)];
+    table.require("sign_type", findings, hint)?.choice(findings, &choices)
+}
+
+fn max_age(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Duration> {
+    let hint = "WeChat tells of a payment for 24 h; at most as long as `store.retention`: \"72h\"";
+    if let Some(value) = table.take("max_age") {
+        return value.duration(findings, MAX_AGE, hint);
+    }
+    let message = format!(
+        "`{}` is not set: v2 signs no time, so that a captured notification passes again once its event is forgotten",
+        table.name_of("max_age")
+    );
+    findings.warning(table.at(), message, hint);
+    None
 }
 
 fn limits(table: &mut Table<'_>, findings: &mut Findings<'_>) -> limit::Settings {

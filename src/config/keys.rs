@@ -6,14 +6,21 @@ use super::document::{Table, Value, quoted};
 use super::problem::Findings;
 use super::reference::Outside;
 use crate::clock::UnixTime;
-use crate::wechat::key::{ApiV3Key, KeyError, VerifyingKey};
-use crate::wechat::pay_v3;
+use crate::secret::Secret;
+use crate::wechat::key::{ApiV2Key, ApiV3Key, KeyError, VerifyingKey};
+use crate::wechat::{pay_v2, pay_v3};
 
+const API_V3_HINT: &str =
+    "the APIv3 key is set on WeChat's merchant platform, beside the APIv2 key, and is another one";
+const API_V2_HINT: &str =
+    "the APIv2 key (API密钥) is set on WeChat's merchant platform, beside the APIv3 key, and is another one";
 /// A certificate that ends sooner is warned of. WeChat begins to sign with the next one some days before.
 const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
 
 pub(super) const MISSING_HINT: &str = "pay-v3 takes `keys.api_v3`, and `keys.public` or `keys.certificates`, or both while \
     WeChat changes from one to the other";
+
+pub(super) const MISSING_V2_HINT: &str = "pay-v2 takes `keys.api_v2`: keys.api_v2 = { env = \"SHOP_API_V2_KEY\" }";
 
 /// `expect`: merchants and apps; empty: any.
 #[derive(Default)]
@@ -49,7 +56,8 @@ pub(super) fn pay_v3(
 ) -> Option<pay_v3::Settings> {
     let mut table = value.table(findings, MISSING_HINT)?;
     let hint = "the APIv3 key, 32 characters, is set on WeChat's merchant platform: keys.api_v3 = { env = \"SHOP_API_V3_KEY\" }";
-    let api_v3 = table.require("api_v3", findings, hint).map(|v| api_v3(&v, outside, findings));
+    let api_v3 =
+        table.require("api_v3", findings, hint).map(|v| secrets(&v, ApiV3Key::new, API_V3_HINT, outside, findings));
     let (public, certificates) = (table.take("public"), table.take("certificates"));
     if public.is_none() && certificates.is_none() {
         let message = format!(
@@ -88,18 +96,36 @@ pub(super) fn pay_v3(
     Some(pay_v3::Settings { window, verifying_keys: keys.ring, api_v3: api_v3?, mchids, appids })
 }
 
-fn api_v3(value: &Value<'_>, outside: &mut Outside<'_>, findings: &mut Findings<'_>) -> Vec<ApiV3Key> {
+/// Reads the keys of `pay-v2`.
+pub(super) fn pay_v2(
+    value: &Value<'_>,
+    expect: Expect,
+    sign_type: pay_v2::SignType,
+    max_age: Option<Duration>,
+    outside: &mut Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<pay_v2::Settings> {
+    let mut table = value.table(findings, MISSING_V2_HINT)?;
+    let api_v2 = table.require("api_v2", findings, MISSING_V2_HINT);
+    let api_v2 = api_v2.map(|v| secrets(&v, ApiV2Key::new, API_V2_HINT, outside, findings));
+    table.finish(findings);
+    let Expect { mchids, appids } = expect;
+    Some(pay_v2::Settings { api_v2: api_v2?, sign_type, mchids, appids, max_age })
+}
+
+/// One secret key of WeChat's, or several while it rotates.
+fn secrets<K>(
+    value: &Value<'_>,
+    parse: fn(&Secret) -> Result<K, KeyError>,
+    hint: &str,
+    outside: &mut Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Vec<K> {
     let mut keys = Vec::new();
     for (secret, at) in outside.secrets(value, findings) {
-        match ApiV3Key::new(&secret) {
+        match parse(&secret) {
             Ok(key) => keys.push(key),
-            Err(error) => {
-                findings.problem(
-                    &at,
-                    format!("`{}`: {error}", value.name()),
-                    "the APIv3 key is set on WeChat's merchant platform, beside the APIv2 key, and is another one",
-                );
-            }
+            Err(error) => findings.problem(&at, format!("`{}`: {error}", value.name()), hint),
         }
     }
     keys

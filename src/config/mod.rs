@@ -122,6 +122,7 @@ fn settings(document: &DeTable<'_>, outside: &mut Outside<'_>, findings: &mut Fi
     cross::routes(&endpoints, findings);
     cross::listeners(&server, admin.as_ref(), &admin_at, findings);
     cross::targets(&server, &endpoints, findings);
+    cross::ages(&store, &endpoints, findings);
     cross::paths(&store, &audit, &audit_at, findings);
     let endpoints = endpoints.into_iter().filter_map(|found| found.settings).collect();
     Config { server, admin, store, audit, endpoints }

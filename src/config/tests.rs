@@ -11,6 +11,7 @@ use super::*;
 use crate::observe::AuditTarget;
 use crate::store::EngineSettings;
 use crate::wechat::key::VerifyingKey;
+use crate::wechat::pay_v2::SignType;
 use gate::endpoint::ProtocolSettings;
 
 const DOCS: &str = include_str!("../../docs/configuration.md");
@@ -55,6 +56,16 @@ path = "/notify"
 protocol = "pay-v3"
 keys.api_v3 = { file = "keys/apiv3.key" }
 keys.certificates = ["keys/wechatpay_cert.pem"]
+[endpoint.pay.upstream]
+url = ["http://127.0.0.1:9000/events"]
+"#;
+
+/// The same for WeChat Pay v2.
+const SHORT_V2: &str = r#"[endpoint.pay]
+path = "/notify"
+protocol = "pay-v2"
+sign_type = "MD5"
+keys.api_v2 = { file = "keys/apiv3.key" }
 [endpoint.pay.upstream]
 url = ["http://127.0.0.1:9000/events"]
 "#;
@@ -112,7 +123,7 @@ fn the_documented_example_is_read_as_it_says() {
     assert_eq!(endpoint.limits.failures_per_ip.unwrap().per, Duration::from_mins(1));
     assert_eq!(endpoint.upstream.urls, ["http://127.0.0.1:9000/events"]);
     assert_eq!(endpoint.upstream.signing[0].len(), 24, "decoded");
-    let ProtocolSettings::PayV3(pay) = &endpoint.protocol;
+    let ProtocolSettings::PayV3(pay) = &endpoint.protocol else { panic!() };
     let ids: Vec<_> = pay.verifying_keys.iter().map(VerifyingKey::id).map(|id| &**id).collect();
     assert_eq!(ids, ["PUB_KEY_ID_0133398532727063893573334618008330", "72A4C2558D72EF0E12648FD52893F68AD6BB7A7A"]);
     assert_eq!(pay.mchids, ["1900009191"]);
@@ -192,8 +203,10 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
         ("[store]", format!("[store]\n{unknown}\n{SHORT}")),
         ("[audit]", format!("[audit]\n{unknown}\n{SHORT}")),
         ("[endpoint.NAME]", in_endpoint(unknown)),
+        ("[endpoint.NAME]", SHORT_V2.replace("sign_type", &format!("{unknown}\nsign_type"))),
         ("limits", in_endpoint(&format!("limits = {{ {unknown} }}"))),
         ("keys", in_endpoint(&format!("keys.{unknown}"))),
+        ("keys", SHORT_V2.replace("keys.", &format!("keys.{unknown}\nkeys."))),
         (
             "keys.public",
             SHORT.replace(
@@ -340,8 +353,29 @@ fn a_reference_that_leads_nowhere_says_where_it_led() {
     fs::write(site.path().join("keys/empty.key"), "\n").unwrap();
     refuses(&site, &with("{ file = \"keys/empty.key\" }"), 4, "empty");
     let several = with("[{ file = \"keys/apiv3.key\" }, { file = \"keys/apiv3.key\" }]");
-    let ProtocolSettings::PayV3(pay) = &config(&site, &several).endpoints[0].protocol;
+    let ProtocolSettings::PayV3(pay) = &config(&site, &several).endpoints[0].protocol else { panic!() };
     assert_eq!(pay.api_v3.len(), 2);
+}
+
+#[test]
+fn pay_v2_has_keys_and_an_algorithm_of_its_own() {
+    let site = site();
+    let ProtocolSettings::PayV2(pay) = &config(&site, SHORT_V2).endpoints[0].protocol else { panic!() };
+    assert_eq!((pay.api_v2.len(), pay.sign_type, pay.max_age), (1, SignType::Md5, None));
+    let warnings = examined(&site, SHORT_V2).warnings;
+    assert!(warnings.iter().any(|warning| warning.to_string().contains("`endpoint.pay.max_age` is not set")));
+    let aged = |age: &str| SHORT_V2.replace("sign_type", &format!("max_age = \"{age}\"\nsign_type"));
+    let ProtocolSettings::PayV2(pay) = &config(&site, &aged("72h")).endpoints[0].protocol else { panic!() };
+    assert_eq!(pay.max_age, Some(Duration::from_hours(72)));
+    refuses(&site, &aged("73h"), 4, "longer than `store.retention`");
+    refuses(&site, &aged("24h"), 4, "a duration from 25h to 90d");
+    refuses(&site, &SHORT_V2.replace("sign_type = \"MD5\"\n", ""), 1, "`endpoint.pay.sign_type` is missing");
+    refuses(&site, &SHORT_V2.replace("\"MD5\"", "\"md5\""), 4, "\"MD5\" or \"HMAC-SHA256\" or \"either\"");
+    refuses(&site, &SHORT_V2.replace("sign_type", "window = \"5m\"\nsign_type"), 4, "says nothing about pay-v2");
+    let problems = problems(&site, &SHORT_V2.replace("api_v2", "api_v3"));
+    assert!(problems.iter().any(|p| p.hint.as_deref() == Some("did you mean `api_v2`?")), "{problems:#?}");
+    fs::write(site.path().join("keys/apiv3.key"), "too short").unwrap();
+    refuses(&site, SHORT_V2, 5, "an APIv2 key has exactly 32 letters and digits");
 }
 
 #[test]
@@ -422,7 +456,6 @@ fn what_this_version_does_not_do_is_refused_and_never_ignored() {
         (format!("[rules]\ndir = \"rules\"\n{SHORT}"), 1),
         (in_endpoint("rules = [\"payment-core\"]"), 2),
         (SHORT.replace("/notify", "/notify/{appid}"), 2),
-        (SHORT.replace("pay-v3", "pay-v2"), 3),
         (SHORT.replace("pay-v3", "wecom"), 3),
         (in_endpoint("keys.download = { mchid = \"1900000001\" }"), 2),
         (SHORT.replace("http://", "https://"), 7),

@@ -13,7 +13,7 @@ use crate::observe::{EndpointMetrics, KeyExpiry, Observe};
 use crate::risk::Policy;
 use crate::store::Terms;
 use crate::wechat::key::VerifyingKey;
-use crate::wechat::{Protocol, pay_v3};
+use crate::wechat::{Protocol, pay_v2, pay_v3};
 
 /// How much longer than the upstream's deadline an event stays ours: time to write down how it ended. With the longest
 /// deadline (below WeChat's 5 s) the lease is below WeChat's first retry gap of 15 s.
@@ -45,6 +45,8 @@ pub struct Settings {
 pub enum ProtocolSettings {
     /// `pay-v3`
     PayV3(pay_v3::Settings),
+    /// `pay-v2`
+    PayV2(pay_v2::Settings),
 }
 
 /// An endpoint at work.
@@ -64,9 +66,17 @@ pub struct Endpoint {
 }
 
 impl ProtocolSettings {
+    /// The protocol at work.
+    pub fn build(self) -> Protocol {
+        match self {
+            Self::PayV3(pay) => Protocol::PayV3(pay_v3::PayV3::new(pay)),
+            Self::PayV2(pay) => Protocol::PayV2(pay_v2::PayV2::new(pay)),
+        }
+    }
+
     /// When which certificate ends; bare public keys do not.
     fn key_expiries(&self, endpoint: &Arc<str>) -> Vec<KeyExpiry> {
-        let Self::PayV3(pay) = self;
+        let Self::PayV3(pay) = self else { return Vec::new() };
         let expiry = |key: &VerifyingKey| {
             let not_after = key.not_after()?;
             Some(KeyExpiry { endpoint: Arc::clone(endpoint), key: Arc::clone(key.id()), not_after })
@@ -85,9 +95,7 @@ impl Endpoint {
             _ => Arc::new(Limits::new(&settings.limits)),
         };
         let key_expiries = settings.protocol.key_expiries(&name);
-        let protocol = match settings.protocol {
-            ProtocolSettings::PayV3(pay) => Protocol::PayV3(pay_v3::PayV3::new(pay)),
-        };
+        let protocol = settings.protocol.build();
         let upstream = Upstream::new(&name, &settings.upstream);
         let lease = upstream.timeout().saturating_add(SETTLE_WITHIN);
         let metrics = observe.endpoint(&name, protocol.name());

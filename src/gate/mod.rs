@@ -5,6 +5,7 @@ mod backoff;
 mod body;
 pub mod endpoint;
 pub mod pipeline;
+mod reply;
 pub mod routes;
 mod stop;
 pub mod upstream;

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! 1 admit    route, source address, limits, place in flight        no bytes of the body read
+//!            (WeChat's check of a URL, a GET, is answered here)
 //! 2 screen   headers, timestamp window, serial                     no crypto
 //!   (read)   the body, bounded in size and time
 //! 3 verify   signature over the exact bytes
@@ -23,12 +24,14 @@ use hyper::body::Body;
 
 use super::body;
 use super::endpoint::Endpoint;
+use super::reply::Reply;
 use super::stop::{At as _, Stop};
 use super::upstream::{Ack, Attempt, Pool, UpstreamError, verdict_as_json};
 use super::{Gate, InFlight};
 use crate::clock::UnixTime;
 use crate::observe::{Record, Stage};
 use crate::reason::Reason;
+use crate::risk::ask::Asks;
 use crate::store::Beside;
 use crate::wechat::{self, Answer, Received, Screened};
 
@@ -48,6 +51,12 @@ struct Arrived {
     now: UnixTime,
     /// Given back when the callback has ended, wherever that is.
     _place: InFlight,
+}
+
+/// What came to an endpoint.
+enum Arrival {
+    Callback(Arrived),
+    UrlCheck(Answer),
 }
 
 impl Worker {
@@ -70,15 +79,20 @@ impl Worker {
         let (head, body) = request.into_parts();
         record.request(&head.method, head.uri.path(), &head.headers);
         match self.arrive(client, head, body, &mut record).await {
-            Err((endpoint, stop)) => self.answer(endpoint.as_deref(), record, &Err(stop)),
-            Ok(arrived) => {
+            Err((endpoint, stop)) => self.answer(endpoint.as_deref(), record, &Err(stop), Reply::default()),
+            Ok(Arrival::UrlCheck(answer)) => {
+                self.gate.observe.finish(record, Reason::UrlCheck, answer.status);
+                answer
+            }
+            Ok(Arrival::Callback(arrived)) => {
                 // From here on the callback is finished whether or not the caller waits: a caller who hangs up in the
                 // middle of a forward must not leave it unknown whether the upstream took the event (I1).
                 let worker = Arc::clone(self);
                 let rest = tokio::spawn(async move {
                     let endpoint = Arc::clone(&arrived.endpoint);
-                    let end = worker.settle(arrived, &mut record).await;
-                    worker.answer(Some(&endpoint), record, &end)
+                    let mut reply = Reply::default();
+                    let end = worker.settle(arrived, &mut record, &mut reply).await;
+                    worker.answer(Some(&endpoint), record, &end, reply)
                 });
                 rest.await.unwrap_or_else(|_panicked| wechat::answer::pay_v3(Reason::InternalError))
             }
@@ -92,7 +106,7 @@ impl Worker {
         head: Parts,
         body: B,
         record: &mut Record,
-    ) -> Result<Arrived, (Option<Arc<Endpoint>>, Stop)>
+    ) -> Result<Arrival, (Option<Arc<Endpoint>>, Stop)>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -100,15 +114,20 @@ impl Worker {
         let endpoint = self.route(&head, record).map_err(|stop| (None, stop))?;
         let passed = async {
             let place = self.admit(&endpoint, client).at(record, Stage::Admit)?; // overloaded, banned, rate-limited
+            if let Some(checked) = endpoint.protocol.echo(received(&head), now) {
+                return Ok(Err(checked.at(record, Stage::Screen)?)); // missing-param, bad-signature, …
+            }
             let screened = endpoint.protocol.screen(received(&head), now).at(record, Stage::Screen)?; // missing-header, …
             let bounds = &self.gate.bounds;
             let body = body::read(body, bounds.max_body, bounds.body_timeout).await.at(record, Stage::Read)?;
-            Ok((place, screened, body))
+            Ok(Ok((place, screened, body)))
         };
         match passed.await {
-            Ok((place, screened, body)) => {
-                Ok(Arrived { endpoint, screened, headers: head.headers, body, client, now, _place: place })
+            Ok(Ok((place, screened, body))) => {
+                let headers = head.headers;
+                Ok(Arrival::Callback(Arrived { endpoint, screened, headers, body, client, now, _place: place }))
             }
+            Ok(Err(answer)) => Ok(Arrival::UrlCheck(answer)),
             Err(stop) => {
                 punish(&endpoint, client, &stop);
                 Err((Some(endpoint), stop))
@@ -117,7 +136,7 @@ impl Worker {
     }
 
     /// Steps 3 to 7.
-    async fn settle(&self, arrived: Arrived, record: &mut Record) -> Result<Reason, Stop> {
+    async fn settle(&self, arrived: Arrived, record: &mut Record, reply: &mut Reply) -> Result<Reason, Stop> {
         let Arrived { endpoint, screened, headers, body, client, now, _place } = arrived;
         let verified = endpoint
             .protocol
@@ -126,9 +145,10 @@ impl Worker {
             .inspect_err(|stop| punish(&endpoint, client, stop))?; // bad-signature
         let authentic = endpoint.protocol.open(verified).at(record, Stage::Open)?; // bad-ciphertext, mchid-mismatch, …
         record.authentic(&authentic, now);
+        reply.note(&authentic);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, now).await;
+        let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, &Asks::default(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
         let cleared = endpoint.policy.decide(claimed);
@@ -140,6 +160,7 @@ impl Worker {
 
         let attempt = Attempt { received: &headers, now };
         let end = endpoint.upstream.forward(&self.pool, &cleared, attempt).await;
+        let end = end.and_then(|delivered| reply.hear(delivered, now));
         record.upstream(end.as_ref().map_or_else(UpstreamError::status, |delivered| Some(delivered.status())));
         record.close(Stage::Forward);
 
@@ -181,7 +202,13 @@ impl Worker {
     }
 
     /// Step 8.
-    fn answer(&self, endpoint: Option<&Endpoint>, mut record: Record, end: &Result<Reason, Stop>) -> Answer {
+    fn answer(
+        &self,
+        endpoint: Option<&Endpoint>,
+        mut record: Record,
+        end: &Result<Reason, Stop>,
+        reply: Reply,
+    ) -> Answer {
         let reason = match end {
             Ok(reason) => *reason,
             Err(stop) => {
@@ -189,7 +216,7 @@ impl Worker {
                 stop.reason
             }
         };
-        let mut answer = endpoint.map_or_else(|| wechat::answer::pay_v3(reason), |e| e.protocol.answer(reason));
+        let mut answer = endpoint.map_or_else(|| wechat::answer::pay_v3(reason), |e| reply.answer(&e.protocol, reason));
         answer.retry_after = end.as_ref().err().and_then(|stop| stop.retry_after).or(answer.retry_after);
         self.gate.observe.finish(record, reason, answer.status);
         answer

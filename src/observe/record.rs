@@ -168,8 +168,10 @@ impl Record {
         if let Some(endpoint) = &self.endpoint {
             endpoint.verified(authentic.signed_by());
         }
-        let (later, earlier) = (now.since(authentic.signed_at()), authentic.signed_at().since(now));
-        self.observe.metrics().clock_skew.set(later.as_secs_f64() - earlier.as_secs_f64());
+        if let Some(freshness) = authentic.freshness() {
+            let (later, earlier) = (now.since(freshness.signed_at), freshness.signed_at.since(now));
+            self.observe.metrics().clock_skew.set(later.as_secs_f64() - earlier.as_secs_f64());
+        }
     }
 
     /// How often the event was claimed, this time included.

@@ -8,6 +8,19 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 
+/// Most slices of a window, without the one that its edge cuts: what bounds a counter's memory. A counter that asks for
+/// finer ones gets these.
+pub const MOST_SLICES: u32 = 120;
+
+/// Most counters of one event in one round. If more are asked, none is counted.
+pub const MOST_COUNTERS: usize = 256;
+
+/// The largest [`Measure::Distinct::exact_up_to`].
+pub const MOST_DISTINCT: u16 = 4096;
+
+/// The longest [`CounterAsk::window`].
+pub const LONGEST_WINDOW: Duration = Duration::from_hours(30 * 24);
+
 /// Names a counter with one value of its key: a digest of the counter's whole definition and of the key's values, so
 /// that a counter whose definition changes starts afresh.
 pub type CounterId = [u8; 16];
@@ -27,6 +40,10 @@ pub struct Asks {
 }
 
 /// One counter, moved by this event or only read.
+///
+/// Its window ends now, at the time of the claim, and begins [`CounterAsk::window`] before. An event that lies before the
+/// window changes nothing; one that lies in the future is placed now. An event moves a counter once: when it is claimed
+/// again it is told what it was told before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CounterAsk {
     /// Which counter, of which key.
@@ -38,10 +55,27 @@ pub struct CounterAsk {
     /// How far back it counts, 1 s to 30 days.
     pub window: Duration,
     /// Width of the slices that the window is made of: what lies in the slice that the window's edge cuts is counted
-    /// whole, so a count is too high by at most what came within one slice.
+    /// whole, so a count is too high by at most what came within one slice, and never too low. `Last` and `FirstSeen` know
+    /// no slices. Widened to [`CounterAsk::slice_millis`].
     pub slice: Duration,
     /// The event's place in time, usually when it was received.
     pub at: UnixTime,
+}
+
+impl CounterAsk {
+    /// The window in milliseconds, 1 s to [`LONGEST_WINDOW`].
+    pub fn window_millis(&self) -> u32 {
+        let window = self.window.clamp(Duration::from_secs(1), LONGEST_WINDOW);
+        u32::try_from(window.as_millis()).unwrap_or(u32::MAX) // 30 days are 2.6 billion
+    }
+
+    /// The width of a slice in milliseconds: as asked, but so wide that at most [`MOST_SLICES`] make a window, and at most
+    /// the window.
+    pub fn slice_millis(&self) -> u32 {
+        let window = self.window_millis();
+        let asked = u32::try_from(self.slice.as_millis()).unwrap_or(u32::MAX);
+        asked.max(window.div_ceil(MOST_SLICES)).min(window)
+    }
 }
 
 /// What a counter counts.
@@ -51,18 +85,18 @@ pub enum Measure {
     Count,
     /// A sum of whole numbers; saturates.
     Sum,
-    /// Different values: exactly up to so many, and "more" beyond.
+    /// Different values: exactly up to so many. More than that are told as one more than that.
     Distinct {
-        /// The largest number that is told exactly; at most 4096.
+        /// The largest number that is told exactly; at most [`MOST_DISTINCT`].
         exact_up_to: u16,
     },
-    /// The newest value.
+    /// The value of the newest event, by its place in time; of the later one to come if two share it. 0 if there is none.
     Last,
-    /// When the key was first seen within the window, counted from the last time it was seen.
+    /// When the key was first seen. A key that was not seen for a whole window is new again.
     FirstSeen,
 }
 
-/// What one event adds to a counter.
+/// What one event adds to a counter. One that does not fit the counter's measure is not counted: its answer is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Amount {
     /// One for `Count` and `FirstSeen`, the number for `Sum` and `Last`.
@@ -86,7 +120,7 @@ pub struct Answers {
     /// One for each counter asked; none: the store could not count it (out of room, or its keeper was down), which makes
     /// the verdict degraded, never a silent zero.
     pub counters: Vec<Option<Counted>>,
-    /// The registered order, if one is registered and not expired.
+    /// The registered order, if one is registered and not yet forgotten, which is some time after it expired.
     pub order: Option<Order>,
     /// One for each list asked.
     pub lists: Vec<bool>,
@@ -117,4 +151,31 @@ pub struct Order {
     pub registered_at: UnixTime,
     /// Until when it is to be paid; forgotten some time after that.
     pub expires_at: UnixTime,
+}
+
+impl Order {
+    /// Whether the merchant said the same of both, whenever it did.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let Self { amount_total, currency, payer_openid, client_ip, registered_at: _, expires_at } = self;
+        (amount_total, currency, payer_openid, client_ip, expires_at)
+            == (&other.amount_total, &other.currency, &other.payer_openid, &other.client_ip, &other.expires_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(window: Duration, slice: Duration) -> CounterAsk {
+        CounterAsk { id: [0; 16], measure: Measure::Count, add: None, window, slice, at: UnixTime::default() }
+    }
+
+    #[test]
+    fn a_window_has_at_most_so_many_slices_whatever_was_asked() {
+        assert_eq!(ask(Duration::from_mins(10), Duration::from_secs(30)).slice_millis(), 30_000);
+        assert_eq!(ask(Duration::from_mins(10), Duration::ZERO).slice_millis(), 5_000);
+        assert_eq!(ask(Duration::from_mins(10), Duration::from_hours(1)).slice_millis(), 600_000);
+        assert_eq!(ask(Duration::from_hours(24 * 365), Duration::ZERO).window_millis(), 30 * 24 * 3_600_000);
+        assert_eq!(ask(Duration::ZERO, Duration::ZERO).window_millis(), 1_000);
+    }
 }

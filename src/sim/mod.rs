@@ -11,6 +11,7 @@ pub mod keys;
 pub mod load;
 pub mod merchant;
 pub mod notify;
+pub mod probe;
 pub mod sample;
 pub mod shop;
 pub mod sign;

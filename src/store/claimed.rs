@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::engine::{Content, Digest, End, Engine, Lease, Settlement};
 use super::queue::{Beside, Origin, Queue, Row};
 use super::{Store, StoreError, digest};
+use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
+use crate::risk::ask::Answers;
 use crate::wechat::Authentic;
 
 /// An event that is ours alone to deliver until its lease ends.
@@ -31,6 +33,8 @@ pub(super) struct Claim {
     pub(super) content: Content,
     pub(super) lease: Lease,
     pub(super) attempt: u32,
+    pub(super) answers: Answers,
+    pub(super) claimed_at: UnixTime,
 }
 
 impl Claimed {
@@ -57,6 +61,17 @@ impl Claimed {
     /// How often this event was claimed, this time included. Counts to 65535.
     pub fn attempt(&self) -> u32 {
         self.claim.attempt
+    }
+
+    /// What the store knew of what the policy asked, in the order of the asks. The same for every attempt as far as
+    /// counters go.
+    pub fn answers(&self) -> &Answers {
+        &self.claim.answers
+    }
+
+    /// The endpoint, the event and the time by which it counts.
+    pub(super) fn counts_as(&self) -> (&str, Digest, UnixTime) {
+        (&self.claim.endpoint, self.claim.event, self.claim.claimed_at)
     }
 
     /// The event is done, durably, before this returns.

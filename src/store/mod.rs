@@ -1,5 +1,5 @@
-//! What the gateway remembers: nonces, events, and events that wait ([`queue`]). One contract ([`engine`]), several
-//! engines, one behaviour (`conformance.rs`).
+//! What the gateway remembers: nonces, events, counters, orders, lists, and events that wait ([`queue`]). One contract
+//! ([`engine`]), several engines, one behaviour (`conformance.rs`).
 //!
 //! [`Store`] translates between the types of trust and the engines' digests: it names nonces and events, refuses what an
 //! engine cannot judge, and keeps for a person what comes under another event's id.
@@ -13,6 +13,7 @@ mod file;
 mod index;
 mod memory;
 pub mod queue;
+mod register;
 #[cfg(test)]
 mod tests;
 
@@ -27,14 +28,16 @@ use tokio::sync::Notify;
 
 use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
+use crate::risk::ask::{Asks, Counted, CounterAsk};
 use crate::secret::Secret;
 use crate::wechat::Authentic;
 use claimed::Claim;
-use engine::{Ask, Engine, Reply};
+use engine::{Ask, CountAsk, Engine, NonceUse, Reply};
 use queue::{Origin, Queue, Row, Rows, Seals, legacy};
 
 pub use claimed::Claimed;
 pub use queue::{Beside, Opened};
+pub use register::{ListPage, Listed, RegisterError, Registered};
 
 /// How much longer than its timestamp passes a nonce is remembered: clocks of nodes differ, and clocks are set.
 const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
@@ -137,6 +140,18 @@ pub enum StoreError {
         /// The bound.
         most: usize,
     },
+    /// As many orders as may be are remembered.
+    #[error("{most} orders are registered and no more fit: let them expire sooner")]
+    OrdersFull {
+        /// The bound.
+        most: usize,
+    },
+    /// As many values as may be are on lists.
+    #[error("{most} values are on lists and no more fit: remove some")]
+    ListsFull {
+        /// The bound.
+        most: usize,
+    },
     /// An event could not be kept in a queue. Nothing else is touched.
     #[error("the event could not be kept: {cause}")]
     NotKept {
@@ -217,33 +232,42 @@ impl Store {
         Ok(store)
     }
 
-    /// Step 5. One round trip. `headers` are kept with what comes under another event's id.
+    /// Step 5. One round trip: takes the event and answers what the policy asks. Asks are answered only for an event that
+    /// is claimed ([`Claimed::answers`]). `headers` are kept with what comes under another event's id.
     pub async fn claim(
         &self,
         authentic: Authentic,
         headers: &HeaderMap,
         terms: &Terms,
+        asks: &Asks,
         now: UnixTime,
     ) -> Result<Claimed, Unclaimed> {
         let Shared { engine, retention, .. } = &*self.shared;
-        if engine.remembers_since().is_some_and(|since| authentic.signed_at() < since) {
+        let freshness = authentic.freshness();
+        if freshness.zip(engine.remembers_since()).is_some_and(|(fresh, since)| fresh.signed_at < since) {
             return Err(Unclaimed::Replayed);
         }
         let ask = Ask {
             endpoint: &terms.endpoint,
-            nonce: digest::nonce(authentic.nonce()),
-            nonce_until: authentic.signed_at().plus(terms.window).plus(CLOCKS_DIFFER),
+            nonce: freshness.map(|fresh| NonceUse {
+                digest: digest::nonce(&fresh.nonce),
+                until: fresh.signed_at.plus(terms.window).plus(CLOCKS_DIFFER),
+            }),
             event: digest::event(&authentic.event().id),
             content: digest::content(authentic.event()),
             lease: terms.lease,
             retention: *retention,
             now,
+            counters: &asks.counters,
+            order: asks.order.as_deref().map(digest::order),
+            lists: &asks.lists,
         };
         match engine.claim(&ask).await? {
-            Reply::Claimed { attempt, lease } => {
-                let endpoint = Arc::clone(&terms.endpoint);
-                let (event, content) = (ask.event, ask.content);
-                Ok(Claimed::new(authentic, Claim { store: self.clone(), endpoint, event, content, lease, attempt }))
+            Reply::Claimed { attempt, lease, answers } => {
+                let (store, endpoint) = (self.clone(), Arc::clone(&terms.endpoint));
+                let Ask { event, content, .. } = ask;
+                let claim = Claim { store, endpoint, event, content, lease, attempt, answers, claimed_at: now };
+                Ok(Claimed::new(authentic, claim))
             }
             Reply::Replayed => Err(Unclaimed::Replayed),
             Reply::Duplicate => Err(Unclaimed::Duplicate),
@@ -254,6 +278,20 @@ impl Store {
                 Err(Unclaimed::IdConflict)
             }
         }
+    }
+
+    /// A second round for counters whose keys needed the claim's answers, under the same law: an event moves each once.
+    pub async fn count(&self, claimed: &Claimed, counters: &[CounterAsk]) -> Result<Vec<Option<Counted>>, StoreError> {
+        if counters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (endpoint, event, now) = claimed.counts_as();
+        self.shared.engine.count(&CountAsk { endpoint, event, counters, now }).await
+    }
+
+    /// How often since the start a counter was answered with none, because no room was left for it.
+    pub fn counters_refused(&self) -> u64 {
+        self.shared.engine.counters_refused()
     }
 
     /// Since when the engine remembers: what was signed before cannot be told from a replay and is refused as one. None:

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
 
-use super::crypto::{Aes256Gcm, RsaKeyError, RsaPublicKey, without_sign};
+use super::crypto::{
+    self, Aes256Cbc, Aes256Ecb, Aes256Gcm, BLOCK, HmacSha256, RsaKeyError, RsaPublicKey, without_sign,
+};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -67,9 +69,36 @@ pub enum KeyError {
     /// An id of another form.
     #[error("the id is not `PUB_KEY_ID_` and digits: copy it whole from WeChat's merchant platform, prefix included")]
     PublicKeyId,
+    /// A message push token of another form.
+    #[error("a token has 3 to 32 letters and digits, this one has {len} characters{}", line_end_hint(*.line_end))]
+    Token {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
+    /// An EncodingAESKey of another form.
+    #[error(
+        "an EncodingAESKey has exactly 43 letters and digits, this one has {len} characters{}",
+        line_end_hint(*.line_end)
+    )]
+    EncodingAesKey {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
     /// An APIv3 key of another length.
     #[error("an APIv3 key has exactly 32 bytes, this one has {len}{}", line_end_hint(*.line_end))]
     ApiV3Length {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
+    /// An APIv2 key of another form.
+    #[error("an APIv2 key has exactly 32 letters and digits, this one has {len} bytes{}", line_end_hint(*.line_end))]
+    ApiV2Form {
         /// Its length in bytes.
         len: usize,
         /// Whether it ends with a line feed.
@@ -214,6 +243,131 @@ impl fmt::Debug for ApiV3Key {
     }
 }
 
+/// A token of message push: what its signatures are made with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Secret);
+
+impl Token {
+    /// Refuses what WeChat's console does not take: it wants 3 to 32 letters and digits.
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let bytes = secret.expose();
+        if (3..=32).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_alphanumeric) {
+            return Ok(Self(secret.clone()));
+        }
+        Err(KeyError::Token { len: bytes.len(), line_end: bytes.ends_with(b"\n") })
+    }
+
+    pub(super) fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// An EncodingAESKey: the AES-256 key of message push, whose first block is also the initialization vector (protocol
+/// 3.3).
+#[derive(Clone)]
+pub struct EncodingAesKey(Arc<Cbc>);
+
+struct Cbc {
+    key: Secret,
+    cipher: Aes256Cbc,
+    iv: [u8; BLOCK],
+}
+
+impl EncodingAesKey {
+    /// From the 43 symbols of base64 that WeChat's console shows.
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let text = secret.expose();
+        let refused = || KeyError::EncodingAesKey { len: text.len(), line_end: text.ends_with(b"\n") };
+        let is_base64 = text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'));
+        if text.len() != 43 || !is_base64 {
+            return Err(refused());
+        }
+        // 43 symbols are 2 bits more than 32 bytes, and WeChat makes them up at random: they are dropped, not refused.
+        let key = Secret::new(base64_simd::forgiving_decode_to_vec(text).map_err(|_| refused())?);
+        let cipher = Aes256Cbc::new(key.expose()).ok_or_else(refused)?;
+        let iv = *key.expose().first_chunk().ok_or_else(refused)?;
+        Ok(Self(Arc::new(Cbc { key, cipher, iv })))
+    }
+
+    pub(super) fn encrypt(&self, blocks: Vec<u8>) -> Option<Vec<u8>> {
+        self.0.cipher.encrypt(self.0.iv, blocks)
+    }
+
+    pub(super) fn decrypt(&self, blocks: Vec<u8>) -> Option<Vec<u8>> {
+        self.0.cipher.decrypt(self.0.iv, blocks)
+    }
+}
+
+impl PartialEq for EncodingAesKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for EncodingAesKey {}
+
+impl fmt::Debug for EncodingAesKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EncodingAesKey(..)")
+    }
+}
+
+/// An APIv2 key: 32 letters and digits, which sign v2 notifications and from which the key of their refunds is made.
+#[derive(Clone)]
+pub struct ApiV2Key(Arc<ApiV2>);
+
+struct ApiV2 {
+    text: Secret,
+    hmac: HmacSha256,
+    refunds: Aes256Ecb,
+}
+
+impl ApiV2Key {
+    /// Refuses any other form than 32 letters and digits, with a remedy.
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let text = secret.expose();
+        let refused = KeyError::ApiV2Form { len: text.len(), line_end: text.ends_with(b"\n") };
+        if text.len() != 32 || !text.iter().all(u8::is_ascii_alphanumeric) {
+            return Err(refused);
+        }
+        // The key of refunds is the lower-case hex of the MD5, not its 16 bytes (protocol 2.4).
+        let refunds = Secret::new(upper_hex(&crypto::md5([text])).to_ascii_lowercase().into_bytes());
+        let refunds = Aes256Ecb::new(refunds.expose()).ok_or(refused)?;
+        Ok(Self(Arc::new(ApiV2 { text: secret.clone(), hmac: HmacSha256::new(text), refunds })))
+    }
+
+    /// The upper-case hex MD5 of `parts`, `&key=` and the key (protocol 2.2).
+    pub(super) fn md5<'a>(&'a self, parts: impl Iterator<Item = &'a [u8]>) -> String {
+        upper_hex(&crypto::md5(parts.chain(self.suffix())))
+    }
+
+    /// The upper-case hex HMAC-SHA256 of `parts`, `&key=` and the key, under the key (protocol 2.2).
+    pub(super) fn hmac_sha256<'a>(&'a self, parts: impl Iterator<Item = &'a [u8]>) -> String {
+        upper_hex(self.0.hmac.sign(parts.chain(self.suffix())).as_ref())
+    }
+
+    fn suffix(&self) -> [&[u8]; 2] {
+        [b"&key=", self.0.text.expose()]
+    }
+
+    /// The cipher of `req_info` (protocol 2.4).
+    pub(super) fn refund_cipher(&self) -> &Aes256Ecb {
+        &self.0.refunds
+    }
+}
+
+impl fmt::Debug for ApiV2Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiV2Key(..)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -333,5 +487,49 @@ mod tests {
         assert!(error.to_string().contains("33, a line feed at its end included"), "{error}");
         assert!(!error.to_string().contains("2C32"));
         assert_eq!(key("short").unwrap_err(), KeyError::ApiV3Length { len: 5, line_end: false });
+    }
+    #[test]
+    fn an_encoding_aes_key_is_what_the_vectors_say() {
+        for case in vectors().iter().filter(|case| case["op"] == "wx-aes-key") {
+            let text = case["input"]["encoding_aes_key"].as_str().unwrap();
+            let key = EncodingAesKey::new(&Secret::new(text.as_bytes().to_vec())).unwrap();
+            let hex = upper_hex(key.0.key.expose()).to_lowercase();
+            assert_eq!(Some(hex.as_str()), case["expect"]["key_hex"].as_str(), "{}", case["name"]);
+            assert_eq!(format!("{key:?}"), "EncodingAesKey(..)");
+        }
+    }
+
+    #[test]
+    fn an_encoding_aes_key_has_43_symbols_and_a_token_3_to_32() {
+        let aes = |text: &str| EncodingAesKey::new(&Secret::new(text.as_bytes().to_vec())).err();
+        let good = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+        assert_eq!(aes(good), None);
+        for (text, len, line_end) in [
+            (&good[1..], 42, false),
+            (&format!("{good}="), 44, false),
+            (&format!("{good}\n"), 44, true),
+            (&good.replace('a', "-"), 43, false),
+            (&good.replace("ab", "\n "), 43, false),
+            ("", 0, false),
+        ] {
+            assert_eq!(aes(text), Some(KeyError::EncodingAesKey { len, line_end }), "{text}");
+        }
+        let token = |text: &str| Token::new(&Secret::new(text.as_bytes().to_vec())).err();
+        assert_eq!((token("abc"), token(&"7".repeat(32))), (None, None));
+        assert_eq!(token("abcd\n"), Some(KeyError::Token { len: 5, line_end: true }));
+        assert!(token("ab").is_some() && token(&"7".repeat(33)).is_some() && token("a b").is_some());
+        assert!(KeyError::Token { len: 5, line_end: true }.to_string().contains("line feed"));
+    }
+
+    #[test]
+    fn an_api_v2_key_has_32_letters_and_digits_and_is_never_shown() {
+        let key = |text: &str| ApiV2Key::new(&Secret::new(text.as_bytes().to_vec()));
+        assert_eq!(format!("{:?}", key("192006250b4c09247ec02edce69f6a2d").unwrap()), "ApiV2Key(..)");
+        let error = key("192006250b4c09247ec02edce69f6a2d\n").unwrap_err();
+        assert!(error.to_string().contains("33 bytes, a line feed at its end included"), "{error}");
+        for wrong in ["", "short", "192006250b4c09247ec02edce69f6a2 ", "192006250b4c09247ec02edce69f6a2é"] {
+            let error = key(wrong).unwrap_err();
+            assert!(matches!(error, KeyError::ApiV2Form { .. }) && !error.to_string().contains("1920"), "{wrong}");
+        }
     }
 }

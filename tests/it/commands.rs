@@ -19,6 +19,9 @@ fn stderr(output: &Output) -> String {
 
 /// Configures one endpoint with the keys of a vector.
 fn configure(dir: &Path, keys: &Value) {
+    if let Some(api_key) = keys.get("api_key") {
+        return configure_v2(dir, keys, api_key);
+    }
     let write = |name: &str, text: &Value| std::fs::write(dir.join(name), text.as_str().unwrap()).unwrap();
     write("apiv3.key", &keys["apiv3_key"]);
     let (mut certificates, mut public) = (Vec::new(), Vec::new());
@@ -44,10 +47,23 @@ fn configure(dir: &Path, keys: &Value) {
     std::fs::write(dir.join("wxgate.toml"), text).unwrap();
 }
 
+fn configure_v2(dir: &Path, keys: &Value, api_key: &Value) {
+    std::fs::write(dir.join("apiv2.key"), api_key.as_str().unwrap()).unwrap();
+    let text = format!(
+        "[endpoint.pay]\npath = \"/notify/wxpay/v2\"\nprotocol = \"pay-v2\"\nsign_type = {}\n\
+         keys.api_v2 = {{ file = \"apiv2.key\" }}\nexpect = {{ mchid = [{}], appid = {} }}\n\
+         [endpoint.pay.upstream]\nurl = [\"http://127.0.0.1:9/\"]\n",
+        keys["sign_type"], keys["mch_id"], keys["appids"],
+    );
+    std::fs::write(dir.join("wxgate.toml"), text).unwrap();
+}
+
 #[test]
 fn verify_agrees_with_every_vector() {
-    let vectors: Vec<Value> = serde_json::from_str(include_str!("../vectors/pay_v3.json")).unwrap();
-    assert!(vectors.len() >= 94);
+    let vectors = [include_str!("../vectors/pay_v3.json"), include_str!("../vectors/pay_v2.json")];
+    let vectors: Vec<Value> =
+        vectors.into_iter().flat_map(|text| serde_json::from_str::<Vec<Value>>(text).unwrap()).collect();
+    assert!(vectors.len() >= 94 + 56);
     for vector in &vectors {
         let name = vector["name"].as_str().unwrap();
         let dir = tempfile::tempdir().unwrap();
@@ -174,6 +190,27 @@ fn sim_send_prints_what_verify_accepts() {
     let output = wxgate(dir.path(), &["sim", "send", "--to", to]);
     assert_eq!(output.status.code(), Some(2), "nobody listens there");
     assert!(stderr(&output).contains("127.0.0.1:9"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_doctor_names_what_was_done_to_a_request() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(wxgate(dir.path(), &["init", "."]).status.code(), Some(0));
+    let to = "http://127.0.0.1:9/notify/shop-pay";
+    let sent = wxgate(dir.path(), &["sim", "send", "--to", to, "--keys", "keys", "--print"]).stdout;
+    let sent = String::from_utf8(sent).unwrap();
+    let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+    let head: Vec<&str> = head.lines().filter(|line| !line.starts_with("Content-Length")).collect();
+    let spaced = format!("{}\r\n\r\n{}", head.join("\r\n"), body.trim_end().replace(":{", ": {"));
+    std::fs::write(dir.path().join("genuine.http"), &sent).unwrap();
+    std::fs::write(dir.path().join("spaced.http"), spaced).unwrap();
+    let output = wxgate(dir.path(), &["doctor", "genuine.http"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "genuine.http: passes\n"));
+    let output = wxgate(dir.path(), &["doctor", "--json", "spaced.http"]);
+    let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((output.status.code(), &told["cause"]), (Some(1), &"body-rewritten".into()));
+    let output = wxgate(dir.path(), &["doctor", "--causes"]);
+    assert!(stdout(&output).lines().count() > 20, "{}", stdout(&output));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod bad_requests;
 mod commands;
 mod config_reload;
 mod delivery;
+mod doctor;
 mod gateway;
 mod http_client;
 mod other_implementation;

@@ -37,6 +37,11 @@ const PLAIN: &[&str] = &[
     "amount_payer_refund",
     "amount_transfer",
     "currency",
+    "account",
+    "msg_type",
+    "event_name",
+    "event_key",
+    "is_test",
 ];
 
 /// A page of a list.
@@ -91,7 +96,7 @@ pub(super) fn shown(shown: &Shown, reveal: bool) -> Value {
         "webhook_id": shown.webhook_id,
         "attempts": shown.attempts,
         "released_from": shown.released_from.map(Queue::name),
-        "signed": { "at": rfc3339(shown.signed_at), "by": shown.signed_by, "nonce": shown.nonce },
+        "signed": { "at": shown.signed_at.map(rfc3339), "by": shown.signed_by, "nonce": shown.nonce },
         "verdict": serde_json::from_str::<Value>(&shown.verdict).unwrap_or(Value::Null),
         "body_bytes": shown.event.body.len(),
         "masked": !reveal,
@@ -104,15 +109,16 @@ pub(super) fn shown(shown: &Shown, reveal: bool) -> Value {
 
 fn event(event: &Event, reveal: bool) -> Map<String, Value> {
     let Ok(Value::Object(fields)) = serde_json::to_value(event) else { return Map::new() };
-    let told = fields.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
-        let moment = value.as_i64().filter(|_| matches!(name.as_str(), "time" | "success_time"));
-        let value = match moment {
-            Some(millis) => Value::String(rfc3339(UnixTime::from_millis(millis))),
-            None if reveal || PLAIN.contains(&name.as_str()) => value,
-            None => Value::String(masked(&value)),
-        };
-        (name, value)
-    });
+    let told =
+        fields.into_iter().filter(|(name, value)| !value.is_null() && name != "fingerprint").map(|(name, value)| {
+            let moment = value.as_i64().filter(|_| matches!(name.as_str(), "time" | "success_time"));
+            let value = match moment {
+                Some(millis) => Value::String(rfc3339(UnixTime::from_millis(millis))),
+                None if reveal || PLAIN.contains(&name.as_str()) => value,
+                None => Value::String(masked(&value)),
+            };
+            (name, value)
+        });
     told.collect()
 }
 
@@ -124,7 +130,7 @@ fn masked(value: &Value) -> String {
     format!("{shown}… ({count} characters)")
 }
 
-fn rfc3339(time: UnixTime) -> String {
+pub(super) fn rfc3339(time: UnixTime) -> String {
     jiff::Timestamp::from_millisecond(time.millis()).map(|stamp| format!("{stamp:.3}")).unwrap_or_default()
 }
 

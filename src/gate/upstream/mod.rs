@@ -30,7 +30,7 @@ use crate::secret::Secret;
 use crate::store::{Claimed, Opened};
 use headers::Signer;
 use outgoing::Outgoing;
-use pool::SendError;
+use pool::{Reply, SendError};
 
 pub(super) use outgoing::verdict_as_json;
 pub use pool::Pool;
@@ -74,12 +74,13 @@ pub enum Ack {
 /// Proof that the upstream took an event: it answered 2xx. Only [`Upstream::forward`] makes one.
 ///
 /// ```compile_fail,E0451
-/// let forged = wxgate::gate::upstream::Delivered { status: 200 }; // private field
+/// let forged = wxgate::gate::upstream::Delivered { status: 200, reply: None }; // private fields
 /// ```
 #[derive(Debug)]
 #[must_use = "a delivered event is to be committed"]
 pub struct Delivered {
     status: u16,
+    reply: Option<Bytes>,
 }
 
 /// Why an event was not delivered. WeChat's schedule is the retry.
@@ -91,6 +92,9 @@ pub enum UpstreamError {
         /// What it answered.
         status: u16,
     },
+    /// It answered 2xx and asks for the event again, in the words of message push.
+    #[error("the upstream answered 2xx with an ErrCode that is not 0: it wants the push again")]
+    WantsRetry,
     /// It could not be reached, or broke off.
     #[error("the upstream {target} cannot be reached: {cause}")]
     Unreachable {
@@ -111,7 +115,7 @@ impl UpstreamError {
     /// The stable reason.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Refused { .. } => Reason::UpstreamRefused,
+            Self::Refused { .. } | Self::WantsRetry => Reason::UpstreamRefused,
             Self::Unreachable { .. } => Reason::UpstreamUnreachable,
             Self::Timeout { .. } => Reason::UpstreamTimeout,
         }
@@ -121,6 +125,7 @@ impl UpstreamError {
     pub const fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status } => Some(*status),
+            Self::WantsRetry => Some(200),
             Self::Unreachable { .. } | Self::Timeout { .. } => None,
         }
     }
@@ -130,6 +135,11 @@ impl Delivered {
     /// The upstream's 2xx status.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What it answered, for protocols that carry an answer back; none if it was too long, or broke off.
+    pub fn reply(&self) -> Option<&Bytes> {
+        self.reply.as_ref()
     }
 }
 
@@ -208,14 +218,14 @@ impl Upstream {
 
     async fn send(&self, pool: &Pool, outgoing: &Outgoing<'_>, now: UnixTime) -> Result<Delivered, UpstreamError> {
         match tokio::time::timeout(self.timeout, self.try_targets(pool, outgoing, now)).await {
-            Ok(Ok(status)) if (200..300).contains(&status) => Ok(Delivered { status }),
-            Ok(Ok(status)) => Err(UpstreamError::Refused { status }),
+            Ok(Ok(Reply { status, body })) if (200..300).contains(&status) => Ok(Delivered { status, reply: body }),
+            Ok(Ok(Reply { status, .. })) => Err(UpstreamError::Refused { status }),
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => Err(UpstreamError::Timeout { limit: self.timeout }),
         }
     }
 
-    async fn try_targets(&self, pool: &Pool, outgoing: &Outgoing<'_>, now: UnixTime) -> Result<u16, UpstreamError> {
+    async fn try_targets(&self, pool: &Pool, outgoing: &Outgoing<'_>, now: UnixTime) -> Result<Reply, UpstreamError> {
         let body = match self.format {
             Format::Event => &outgoing.event.body,
             Format::Original => outgoing.received_body,
@@ -225,9 +235,9 @@ impl Upstream {
         for target in self.in_turn(now) {
             let request = || target.request(&headers, body);
             match pool.send(&target.authority, request).await {
-                Ok(status) => {
+                Ok(reply) => {
                     target.down_until.store(0, Ordering::Relaxed);
-                    return Ok(status);
+                    return Ok(reply);
                 }
                 Err(SendError::Connect(cause)) => {
                     target.down_until.store(now.plus(DOWN_FOR).millis(), Ordering::Relaxed);

@@ -10,7 +10,9 @@
 //!
 //! | step | its records | waits for a sync |
 //! |---|---|---|
-//! | claimed | nonce, in flight | no |
+//! | claimed | nonce, in flight, its counters and what it was told of them | no |
+//! | counted | counters and what the event was told of them | no |
+//! | an order, a list | one | yes |
 //! | duplicate, in-flight, id-conflict | nonce | yes: the callback is about to be answered |
 //! | replayed | none | no |
 //! | done, released | one | yes; it comes after the claim's records in the same journal, so the same sync covers those |
@@ -43,6 +45,7 @@ mod frame;
 mod health;
 mod journal;
 mod recovery;
+mod row;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -59,9 +62,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::engine::{Ask, Lease, Reply, Settlement};
-use super::index::Index;
-use super::{OpenError, StoreError};
+use super::engine::{Ask, CountAsk, Digest, Lease, PutOrder, Reply, Settlement};
+use super::index::{Index, Registration};
+use super::{ListPage, OpenError, Registered, StoreError};
+use crate::clock::UnixTime;
+use crate::risk::ask::{Counted, ListAsk, Order};
 use disk::{Disk, SystemDisk};
 pub(super) use disk::{UNFINISHED, no_space, private, publish, sync_dir, write_whole};
 use health::Health;
@@ -113,6 +118,7 @@ impl FileEngine {
         let (queue, entries) = mpsc::unbounded_channel();
         let writer = Writer {
             queue: entries,
+            sender: queue.downgrade(),
             queued: Arc::clone(&queued),
             index: Arc::clone(&index),
             health: Arc::clone(&health),
@@ -132,21 +138,18 @@ impl FileEngine {
     }
 
     pub(super) async fn claim(&self, ask: &Ask<'_>) -> Result<Reply, StoreError> {
-        self.health.check()?;
-        if self.queued.load(Ordering::Acquire) >= self.bounds.queue {
-            return Err(StoreError::Busy);
-        }
+        self.check_room()?;
         let mut used = None;
         let lease = Lease(self.leases.fetch_add(1, Ordering::Relaxed));
         let reply = self.index.claim(ask, lease, |claim| {
-            let done = if let Reply::Claimed { .. } = claim.reply {
+            let done = if claim.is_claimed {
                 None // its end comes after it in the journal
             } else {
                 let (done, waiting) = oneshot::channel();
                 used = Some(waiting);
                 Some(done)
             };
-            self.send(Entry::Records { records: [Some(claim.used), claim.change], done });
+            self.send(Entry::Records { records: [claim.used, claim.change], counted: claim.counted, done });
         })?;
         if let Some(used) = used {
             self.wait(used).await?;
@@ -165,7 +168,79 @@ impl FileEngine {
     }
 
     fn end(&self, settlement: &Settlement<'_>, done: Option<writer::Done>) {
-        self.index.settle(settlement, |record| self.send(Entry::Records { records: [Some(record), None], done }));
+        self.index.settle(settlement, |record| {
+            self.send(Entry::Records { records: [Some(record), None], counted: Vec::new(), done });
+        });
+    }
+
+    /// Not synced, as a claim is not: the claim's end comes after it in the journal.
+    pub(super) fn count(&self, ask: &CountAsk<'_>) -> Result<Vec<Option<Counted>>, StoreError> {
+        self.health.check()?;
+        Ok(self.index.count(ask, |counted| self.send(Entry::Records { records: [None; 2], counted, done: None })))
+    }
+
+    pub(super) fn counters_refused(&self) -> u64 {
+        self.index.counters_refused()
+    }
+
+    pub(super) async fn put_orders(
+        &self,
+        endpoint: &str,
+        orders: Vec<PutOrder>,
+        now: UnixTime,
+    ) -> Result<Vec<Registered>, StoreError> {
+        self.check_room()?;
+        let put = |order| self.index.put_order(endpoint, order, now, |registration| self.register(registration));
+        let registered = orders.into_iter().map(put).collect::<Result<_, _>>()?;
+        self.sync().await?;
+        Ok(registered)
+    }
+
+    pub(super) fn order(&self, endpoint: &str, order: Digest, now: UnixTime) -> Result<Option<Order>, StoreError> {
+        self.health.check()?;
+        Ok(self.index.order(endpoint, order, now))
+    }
+
+    pub(super) async fn list_add(&self, entry: &ListAsk, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        self.check_room()?;
+        let is_new = self.index.list_add(entry, until, now, |registration| self.register(registration))?;
+        self.sync().await?;
+        Ok(is_new)
+    }
+
+    pub(super) async fn list_remove(&self, entry: &ListAsk, now: UnixTime) -> Result<bool, StoreError> {
+        self.check_room()?;
+        let was_there = self.index.list_remove(entry, now, |registration| self.register(registration));
+        self.sync().await?;
+        Ok(was_there)
+    }
+
+    pub(super) fn list_show(
+        &self,
+        list: &str,
+        after: Option<&str>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<ListPage, StoreError> {
+        self.health.check()?;
+        Ok(self.index.list_show(list, after, most, now))
+    }
+
+    fn register(&self, registration: Registration) {
+        self.send(Entry::Registration(registration));
+    }
+
+    /// Whether something new may be taken.
+    fn check_room(&self) -> Result<(), StoreError> {
+        self.health.check()?;
+        if self.queued.load(Ordering::Acquire) >= self.bounds.queue { Err(StoreError::Busy) } else { Ok(()) }
+    }
+
+    /// Waits until everything that was sent before is durable.
+    async fn sync(&self) -> Result<(), StoreError> {
+        let (done, waiting) = oneshot::channel();
+        self.send(Entry::Records { records: [None; 2], counted: Vec::new(), done: Some(done) });
+        self.wait(waiting).await
     }
 
     pub(super) fn is_up(&self) -> bool {

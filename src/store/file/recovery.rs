@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk;
 use super::frame::{self, Scan};
+use super::row::Row;
 use super::{journal, snapshot};
 use crate::store::OpenError;
 use crate::store::index::{Index, Runs};
@@ -131,11 +132,15 @@ impl Recovered {
 
     fn apply(&mut self, path: &Path, number: u64, bytes: &[u8]) -> Result<Scan, OpenError> {
         let mut runs = Runs::new();
-        let scan = frame::scan(bytes, |record| {
-            runs.push(record);
-            if runs.are_many() {
-                self.index.apply(&mut runs);
+        let scan = frame::scan(bytes, |row| match row {
+            Row::Change(record) => {
+                runs.push(record);
+                if runs.are_many() {
+                    self.index.apply(&mut runs);
+                }
             }
+            Row::Registration(registration) => self.index.apply_registration(registration),
+            Row::Start { .. } | Row::End { .. } => {}
         });
         self.index.apply(&mut runs);
         let scan = scan.map_err(|damage| damaged(path, damage.at(), &damage.to_string()))?;

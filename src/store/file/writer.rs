@@ -1,26 +1,32 @@
 //! The one thread that writes. Callbacks put their records into its queue and wait, if they must, for the sync that covers
 //! them; what comes while a sync is under way shares the next one (group commit).
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, mem};
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::disk::Disk;
-use super::frame::{self, Row};
+use super::frame;
 use super::health::Health;
 use super::journal::{AppendError, Journal};
+use super::row::{self, Row};
 use super::{recovery, snapshot};
 use crate::store::StoreError;
-use crate::store::index::{Index, Record};
+use crate::store::index::{Index, Record, Registration};
 
-/// Most entries that share one frame. An entry has at most two records of at most 47 bytes.
+/// Most entries that are taken at a time, to be written together and synced once.
 const BATCH: usize = 4096;
-const _: () = assert!(BATCH * 2 * 47 <= frame::MOST_BYTES, "a full batch does not fit into a frame");
+
+/// A frame takes no more entries when it has this many bytes. What one entry brings stays in one frame, so that after a crash
+/// there is all of it or nothing; it is far less than the rest of a frame, since
+/// [`MOST_COUNTERS`](crate::risk::ask::MOST_COUNTERS) bounds it.
+const A_FRAME: usize = frame::MOST_BYTES / 2;
 
 /// How often a full disk is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -34,13 +40,17 @@ pub(super) type Done = oneshot::Sender<Result<(), StoreError>>;
 /// What callbacks ask of the writer.
 pub(super) enum Entry {
     /// Write these; if somebody waits, sync.
-    Records { records: [Option<Record>; 2], done: Option<Done> },
+    Records { records: [Option<Record>; 2], counted: Vec<Record>, done: Option<Done> },
+    /// Write this.
+    Registration(Registration),
     /// Write everything out, close the files, and let go of the lock.
     Close { done: Done },
 }
 
 pub(super) struct Writer {
     pub(super) queue: mpsc::UnboundedReceiver<Entry>,
+    /// For a compaction, which must not keep the writer alive.
+    pub(super) sender: mpsc::WeakUnboundedSender<Entry>,
     /// Entries in the queue; callbacks stop claiming when there are too many.
     pub(super) queued: Arc<AtomicUsize>,
     pub(super) index: Arc<Index>,
@@ -70,6 +80,8 @@ pub(super) struct Compaction {
 #[derive(Default)]
 struct Turn {
     records: Vec<u8>,
+    /// What goes before `records`, frame by frame.
+    full: VecDeque<Vec<u8>>,
     waiting: Vec<Done>,
     closing: Option<Done>,
     /// Nothing comes after this: what cannot be written now will not be.
@@ -100,16 +112,20 @@ impl Writer {
     fn take(entries: &mut Vec<Entry>, turn: &mut Turn) {
         for entry in entries.drain(..) {
             match entry {
-                Entry::Records { records, done } => {
-                    for record in records.into_iter().flatten() {
-                        Row::Change(record).write(&mut turn.records);
+                Entry::Records { records, counted, done } => {
+                    for record in records.iter().flatten().chain(&counted) {
+                        row::write_record(record, &mut turn.records);
                     }
                     turn.waiting.extend(done);
                 }
+                Entry::Registration(registration) => Row::Registration(registration).write(&mut turn.records),
                 Entry::Close { done } => {
                     turn.closing = Some(done);
                     turn.is_last = true;
                 }
+            }
+            if turn.records.len() >= A_FRAME {
+                turn.full.push_back(mem::take(&mut turn.records));
             }
         }
     }
@@ -124,6 +140,7 @@ impl Writer {
             }
             turn.waiting.drain(..).for_each(|done| answer(done, Err(trouble.clone())));
             if !can_pass {
+                turn.full.clear();
                 turn.records.clear();
                 return;
             }
@@ -140,6 +157,10 @@ impl Writer {
     fn write_once(&mut self, turn: &mut Turn) -> Result<(), StoreError> {
         self.health.check().or_else(|trouble| if is_failed(&trouble) { Err(trouble) } else { Ok(()) })?;
         let Some(journal) = &mut self.journal else { return Err(StoreError::Closed) };
+        while let Some(frame) = turn.full.front() {
+            journal.append(frame).map_err(trouble)?;
+            turn.full.pop_front();
+        }
         if !turn.records.is_empty() {
             journal.append(&turn.records).map_err(trouble)?;
             turn.records.clear();
@@ -151,11 +172,10 @@ impl Writer {
     }
 
     /// The ends of claims that were under way come while the disk is full. They are as many as the claims: no new one is
-    /// taken. They are written with the rest, so a frame may not grow beyond what one holds.
+    /// taken. They are written with the rest.
     fn answer_while_full(&mut self, turn: &mut Turn, trouble: &StoreError) {
-        let room = frame::MOST_BYTES.saturating_sub(turn.records.len()) / (2 * 47);
         let mut entries = Vec::new();
-        while entries.len() < room.min(BATCH) {
+        while entries.len() < BATCH {
             match self.queue.try_recv() {
                 Ok(entry) => entries.push(entry),
                 Err(mpsc::error::TryRecvError::Empty) => break,
@@ -230,8 +250,10 @@ impl Writer {
     fn begin_compaction(&self, number: u64) -> Option<Compaction> {
         let stop = Arc::new(AtomicBool::new(false));
         let (index, dir, stopped) = (Arc::clone(&self.index), self.dir.clone(), Arc::clone(&stop));
+        let (sender, queued) = (self.sender.clone(), Arc::clone(&self.queued));
         let work = move || {
-            let size = snapshot::write(&dir, number, &index, index.latest(), &stopped)?;
+            let durable = || sync(&sender, &queued);
+            let size = snapshot::write(&dir, number, &index, index.latest(), &stopped, durable)?;
             recovery::remove_before(&dir, number)?;
             Ok(size)
         };
@@ -288,6 +310,16 @@ impl Writer {
             answer(done, closed);
         }
     }
+}
+
+/// Waits, on a thread that may, until everything that was queued before is durable.
+fn sync(sender: &mpsc::WeakUnboundedSender<Entry>, queued: &AtomicUsize) -> io::Result<()> {
+    let (done, waiting) = oneshot::channel();
+    let Some(sender) = sender.upgrade() else { return Err(io::ErrorKind::Interrupted.into()) };
+    queued.fetch_add(1, Ordering::AcqRel);
+    drop(sender.send(Entry::Records { records: [None; 2], counted: Vec::new(), done: Some(done) }));
+    drop(sender);
+    waiting.blocking_recv().map_err(|_| io::ErrorKind::Interrupted)?.map_err(io::Error::other)
 }
 
 fn is_failed(trouble: &StoreError) -> bool {

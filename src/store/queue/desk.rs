@@ -55,10 +55,10 @@ pub struct Shown {
     pub event: Event,
     /// The idempotency key that the app sees.
     pub webhook_id: String,
-    /// The nonce that WeChat signed.
-    pub nonce: String,
-    /// The timestamp that WeChat signed.
-    pub signed_at: UnixTime,
+    /// The nonce that WeChat signed, where its protocol signs one.
+    pub nonce: Option<String>,
+    /// The timestamp that WeChat signed, where its protocol signs one.
+    pub signed_at: Option<UnixTime>,
     /// The key that verified it.
     pub signed_by: String,
     /// The policy's verdict as JSON; empty if there was none.

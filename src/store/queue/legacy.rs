@@ -80,7 +80,11 @@ fn read(bytes: &[u8]) -> Option<(Arc<str>, UnixTime, Row)> {
         },
         received_body: decoded(&file.received_body_b64)?,
         headers: HeaderMap::new(),
-        signed: Signed { nonce: file.nonce, at: UnixTime::from_millis(file.signed_at_ms), by: file.signed_by },
+        signed: Signed {
+            nonce: Some(file.nonce),
+            at: Some(UnixTime::from_millis(file.signed_at_ms)),
+            by: file.signed_by,
+        },
         verdict: String::new(),
         attempts_before: 0,
         released_from: None,

@@ -48,11 +48,11 @@ pub(in crate::store) struct Row {
     pub(in crate::store) released_from: Option<Queue>,
 }
 
-/// What WeChat signed.
+/// What WeChat signed; nonce and time where its protocol signs them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct Signed {
-    pub(in crate::store) nonce: String,
-    pub(in crate::store) at: UnixTime,
+    pub(in crate::store) nonce: Option<String>,
+    pub(in crate::store) at: Option<UnixTime>,
     pub(in crate::store) by: String,
 }
 
@@ -79,8 +79,8 @@ impl Row {
             received_body: authentic.received_body().clone(),
             headers: beside.headers.clone(),
             signed: Signed {
-                nonce: authentic.nonce().to_owned(),
-                at: authentic.signed_at(),
+                nonce: authentic.freshness().map(|fresh| fresh.nonce.clone()),
+                at: authentic.freshness().map(|fresh| fresh.signed_at),
                 by: authentic.signed_by().to_string(),
             },
             verdict: beside.verdict.to_owned(),

@@ -1,6 +1,7 @@
 //! WeChat Pay APIv3 notifications (protocol 1). `screen` judges the head, this file verifies and opens, `resource`
 //! reads what was inside.
 
+pub mod diagnosis;
 mod resource;
 mod screen;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use bytes::Bytes;
 
 use super::json::{self, At, JsonError, Take};
 use super::key::{ApiV3Key, VerifyingKey};
-use super::{Authentic, Refusal};
+use super::{Authentic, Freshness, Refusal};
 use crate::reason::Reason;
 
 pub use screen::ScreenError;
@@ -167,11 +168,17 @@ impl PayV3 {
         let event = found.into_event(id.into_owned(), kind, time, plaintext.clone());
         Ok(Authentic {
             event,
-            nonce: screened.nonce().to_owned(),
-            signed_at: screened.signed_at(),
+            freshness: Some(Freshness { nonce: screened.nonce().to_owned(), signed_at: screened.signed_at() }),
             signed_by: Arc::clone(screened.key_id()),
+            reply_to: None,
             received_body: body,
         })
+    }
+
+    /// Step 4 without step 3, for [`super::fuzzing`].
+    #[cfg(fuzzing)]
+    pub(super) fn open_unverified(&self, body: Bytes) -> Result<Authentic, OpenError> {
+        self.open(Verified { screened: Screened::for_fuzzing(&self.verifying_keys), body })
     }
 
     /// The newest key first; during a rotation messages of both come.
@@ -180,6 +187,14 @@ impl PayV3 {
             base64_simd::STANDARD.decode_to_vec(ciphertext.as_bytes()).map_err(|_| OpenError::BadCiphertext)?;
         let open = |key: &ApiV3Key| key.cipher().open(nonce.as_bytes(), associated_data.as_bytes(), &ciphertext);
         self.api_v3.iter().find_map(open).ok_or(OpenError::BadCiphertext)
+    }
+}
+
+/// What reads a decrypted resource, for [`super::fuzzing`].
+#[cfg(fuzzing)]
+pub(super) fn read_resource(plaintext: Bytes) {
+    if let Ok(found) = resource::read(&plaintext) {
+        drop(found.into_event(String::new(), String::new(), None, plaintext.clone()));
     }
 }
 

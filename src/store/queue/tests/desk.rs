@@ -8,6 +8,7 @@ use http::HeaderMap;
 use super::*;
 use crate::clock::Clock;
 use crate::event::Event;
+use crate::risk::ask::Asks;
 use crate::store::queue::desk::DeskError;
 use crate::store::{Beside, EngineSettings, Settings, Store, Terms, Unclaimed};
 use crate::wechat::Authentic;
@@ -40,7 +41,8 @@ fn authentic(id: &str, nonce: &str, body: &'static str) -> Authentic {
 }
 
 async fn queue(store: &Store, id: &str) -> String {
-    let claimed = store.claim(authentic(id, id, "{}"), &HeaderMap::new(), &terms(), NOW).await.unwrap();
+    let claimed =
+        store.claim(authentic(id, id, "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     let key = claimed.idempotency_key();
     claimed.queue(Beside { verdict: r#"{"score":7}"#, headers: &HeaderMap::new() }).await.unwrap();
     key
@@ -55,7 +57,7 @@ async fn rows_of(store: &Store, queue: Queue) -> Vec<Head> {
 async fn a_queued_event_is_opened_delivered_and_done() {
     let (store, _) = memory();
     let key = queue(&store, "EV-1").await;
-    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), NOW).await;
+    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)), "it counts as done");
     let opened = store.take("pay", LEASE, 10).await.unwrap().remove(0);
     assert_eq!((opened.event().id.as_str(), opened.attempt()), ("EV-1", 1));
@@ -68,14 +70,16 @@ async fn a_queued_event_is_opened_delivered_and_done() {
 async fn i1_what_was_delivered_from_the_queue_is_done_even_if_its_claim_was_never_committed() {
     let clock = Clock::manual(NOW);
     let store = store(EngineSettings::Memory, &clock);
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), NOW).await.unwrap();
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     // The process dies between the two steps of `queue`: the row is there, the claim has no end.
     let row = Row::new(Origin::Claimed, claimed.authentic(), Beside { verdict: "", headers: &HeaderMap::new() });
     store.put_row(Queue::Pending, &terms().endpoint, Reason::Queued, &row).await.unwrap();
     drop(claimed.commit());
     store.take("pay", LEASE, 10).await.unwrap().remove(0).finish().await.unwrap();
     clock.advance(LEASE);
-    let again = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), clock.now()).await;
+    let again =
+        store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), clock.now()).await;
     assert!(matches!(again, Err(Unclaimed::Duplicate)));
 }
 
@@ -83,11 +87,13 @@ async fn i1_what_was_delivered_from_the_queue_is_done_even_if_its_claim_was_neve
 async fn a_retry_of_an_event_that_waits_already_is_kept_once() {
     let clock = Clock::manual(NOW);
     let store = store(EngineSettings::Memory, &clock);
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), NOW).await.unwrap();
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     let row = Row::new(Origin::Claimed, claimed.authentic(), Beside { verdict: "", headers: &HeaderMap::new() });
     store.put_row(Queue::Pending, &terms().endpoint, Reason::Queued, &row).await.unwrap();
     claimed.release().await.unwrap(); // as if the lease had run out after a crash
-    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), NOW).await.unwrap();
+    let retried =
+        store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     retried.queue(Beside { verdict: "", headers: &HeaderMap::new() }).await.unwrap();
     assert_eq!(rows_of(&store, Queue::Pending).await.len(), 1);
 }
@@ -117,12 +123,14 @@ async fn what_came_under_another_events_id_is_released_under_a_key_of_its_own_an
     let (store, _) = memory();
     let first = queue(&store, "EV-1").await;
     store.take("pay", LEASE, 1).await.unwrap().remove(0).finish().await.unwrap();
-    let other = store.claim(authentic("EV-1", "n2", r#"{"amount":1}"#), &HeaderMap::new(), &terms(), NOW).await;
+    let other = store
+        .claim(authentic("EV-1", "n2", r#"{"amount":1}"#), &HeaderMap::new(), &terms(), &Asks::default(), NOW)
+        .await;
     assert!(matches!(other, Err(Unclaimed::IdConflict)));
     let held = rows_of(&store, Queue::Held).await.remove(0);
     assert_eq!(held.reason, Reason::IdConflict);
     let shown = store.show(Queue::Held, held.id).await.unwrap();
-    assert_eq!((shown.event.body, shown.nonce.as_str()), (Bytes::from_static(br#"{"amount":1}"#), "n2"));
+    assert_eq!((shown.event.body, shown.nonce.as_deref()), (Bytes::from_static(br#"{"amount":1}"#), Some("n2")));
 
     store.release(Queue::Held, held.id).await.unwrap();
     assert!(matches!(store.release(Queue::Held, held.id).await, Err(DeskError::NotFound { .. })));
@@ -130,7 +138,7 @@ async fn what_came_under_another_events_id_is_released_under_a_key_of_its_own_an
     assert_eq!(opened.idempotency_key(), shown.webhook_id);
     assert!(shown.webhook_id.starts_with(&first) && shown.webhook_id != first, "the app would drop it under the same");
     opened.finish().await.unwrap();
-    let retried = store.claim(authentic("EV-1", "n3", "{}"), &HeaderMap::new(), &terms(), NOW).await;
+    let retried = store.claim(authentic("EV-1", "n3", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)), "the first event is what it was");
 }
 
@@ -141,7 +149,7 @@ async fn a_dropped_row_is_gone_and_its_event_stays_known() {
     let id = rows_of(&store, Queue::Pending).await[0].id;
     store.drop_row(Queue::Pending, id).await.unwrap();
     assert!(matches!(store.drop_row(Queue::Pending, id).await, Err(DeskError::NotFound { .. })));
-    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), NOW).await;
+    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)));
 }
 
@@ -197,7 +205,7 @@ async fn nothing_of_an_event_lies_open_in_the_files_of_a_store() {
     let path = dir.path().join("store");
     let store = store(EngineSettings::File(path.clone()), &Clock::manual(NOW));
     let told = authentic("EV-SECRET", "n1", r#"{"payer":"openid-of-somebody"}"#);
-    let claimed = store.claim(told, &HeaderMap::new(), &terms(), NOW).await.unwrap();
+    let claimed = store.claim(told, &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     claimed.queue(Beside { verdict: "verdict-of-somebody", headers: &HeaderMap::new() }).await.unwrap();
     let log = fs::read(path.join("queue/log-0000000001")).unwrap();
     for secret in ["EV-SECRET", "openid", "order-1", "wechatpay", "verdict"] {

@@ -143,7 +143,7 @@ proptest! {
             },
             received_body: received.into(),
             headers,
-            signed: Signed { nonce: "n".to_owned(), at: NOW, by: "KEY".to_owned() },
+            signed: Signed { nonce: conflict.then(|| "n".to_owned()), at: conflict.then_some(NOW), by: "KEY".to_owned() },
             verdict,
             attempts_before: 3,
             released_from: conflict.then_some(Queue::Dead),
