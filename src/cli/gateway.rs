@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -109,22 +109,23 @@ impl GatewayArgs {
 
 impl Gateway {
     /// Asks, and gives the answer's JSON. Blocks.
-    pub(super) fn ask(&self, method: Method, target: &str) -> Result<Value, AskError> {
+    pub(super) fn ask(&self, method: Method, target: &str, body: Option<&Value>) -> Result<Value, AskError> {
+        let body = body.map(Value::to_string).unwrap_or_default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| AskError::Unasked(format!("no runtime: {error}")))?;
         runtime.block_on(async {
-            let answer = tokio::time::timeout(ANSWER_WITHIN, self.exchange(method, target)).await;
+            let answer = tokio::time::timeout(ANSWER_WITHIN, self.exchange(method, target, body.into())).await;
             answer.map_err(|_| self.unasked(&format!("did not answer within {}s", ANSWER_WITHIN.as_secs())))?
         })
     }
 
-    async fn exchange(&self, method: Method, target: &str) -> Result<Value, AskError> {
+    async fn exchange(&self, method: Method, target: &str, body: Bytes) -> Result<Value, AskError> {
         let stream = TcpStream::connect(&self.address).await;
         let stream = stream.map_err(|error| self.unasked(&format!("cannot be reached: {error}")))?;
         let broke = |error: hyper::Error| self.unasked(&format!("broke off: {error}"));
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
         tokio::spawn(async move { drop(connection.await) }); // an error on it reaches the request
-        let mut request = Request::new(Empty::<Bytes>::new());
+        let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() =
             target.parse().map_err(|_| AskError::Unasked(format!("`{target}` cannot be asked for")))?;
@@ -169,14 +170,21 @@ pub(super) fn query(parameters: &[(&str, Option<String>)]) -> String {
         query.push(if query.is_empty() { '?' } else { '&' });
         query.push_str(name);
         query.push('=');
-        for byte in value.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => query.push(char::from(byte)),
-                _ => drop(write!(query, "%{byte:02X}")), // a string takes everything
-            }
-        }
+        query.push_str(&escaped(value));
     }
     query
+}
+
+/// A part of a path or a query, percent-encoded.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => escaped.push(char::from(byte)),
+            _ => drop(write!(escaped, "%{byte:02X}")), // a string takes everything
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]

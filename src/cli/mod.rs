@@ -9,6 +9,7 @@ mod doctor;
 mod gateway;
 mod init;
 mod queues;
+mod registers;
 mod report;
 mod run;
 mod sim;
@@ -46,6 +47,10 @@ enum Command {
     Dead(queues::DeadArgs),
     /// Say why captured requests do not pass, and what to do about it
     Doctor(doctor::Args),
+    /// What is to be paid, as the merchant's app registers it: put, get
+    Orders(registers::OrdersArgs),
+    /// Lists that rules look into: add, remove, show
+    Lists(registers::ListsArgs),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -83,6 +88,8 @@ pub fn main() -> ExitCode {
         Command::Pending(args) => queues::pending(&args),
         Command::Dead(args) => queues::dead(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Orders(args) => registers::orders(&args),
+        Command::Lists(args) => registers::lists(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

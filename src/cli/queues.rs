@@ -173,7 +173,7 @@ fn list(queue: &str, args: &ListArgs) -> Result<Exit, AskError> {
         ("limit", Some(args.limit.to_string())),
         ("cursor", args.cursor.clone()),
     ]);
-    let page = args.common.gateway.find()?.ask(Method::GET, &format!("/v1/{queue}{parameters}"))?;
+    let page = args.common.gateway.find()?.ask(Method::GET, &format!("/v1/{queue}{parameters}"), None)?;
     if args.common.json {
         json(&page);
         return Ok(Exit::Good);
@@ -199,7 +199,7 @@ fn list(queue: &str, args: &ListArgs) -> Result<Exit, AskError> {
 fn show(queue: &str, args: &ShowArgs) -> Result<Exit, AskError> {
     let reveal = query(&[("reveal", args.reveal.then(|| "true".to_owned()))]);
     let target = format!("/v1/{queue}/{}{reveal}", segment(&args.id)?);
-    let row = args.common.gateway.find()?.ask(Method::GET, &target)?;
+    let row = args.common.gateway.find()?.ask(Method::GET, &target, None)?;
     if args.common.json {
         json(&row);
         return Ok(Exit::Good);
@@ -257,14 +257,14 @@ fn each(queue: &str, change: Change, args: &RowsArgs) -> Result<Exit, AskError> 
 fn one(gateway: &Gateway, queue: &str, change: Change, id: &str) -> Result<Value, AskError> {
     let id = segment(id)?;
     match change {
-        Change::Release => gateway.ask(Method::POST, &format!("/v1/{queue}/{id}/release")),
-        Change::Drop => gateway.ask(Method::DELETE, &format!("/v1/{queue}/{id}")),
+        Change::Release => gateway.ask(Method::POST, &format!("/v1/{queue}/{id}/release"), None),
+        Change::Drop => gateway.ask(Method::DELETE, &format!("/v1/{queue}/{id}"), None),
     }
 }
 
 fn redrive(args: &RedriveArgs) -> Result<Exit, AskError> {
     let target = format!("/v1/dead/redrive{}", query(&[("endpoint", args.endpoint.clone())]));
-    let answer = args.common.gateway.find()?.ask(Method::POST, &target)?;
+    let answer = args.common.gateway.find()?.ask(Method::POST, &target, None)?;
     if args.common.json {
         json(&answer);
     } else {

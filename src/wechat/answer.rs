@@ -68,6 +68,7 @@ fn push(reason: Reason, success: &'static str) -> Answer {
         200 => text(200, success),
         400 => text(status, "malformed request"),
         401 => text(status, "signature verification failed"),
+        403 => text(status, "rejected"),
         404 => text(status, "not found"),
         405 => text(status, "method not allowed"),
         408 => text(status, "request timeout"),

@@ -295,3 +295,53 @@ async fn the_api_asks_for_the_token_and_the_commands_read_it_from_the_configurat
     assert_eq!((known.status.code(), stdout(&known).trim()), (Some(0), r#"{"next":null,"rows":[]}"#), "{known:?}");
     app.shutdown().await;
 }
+
+#[tokio::test]
+async fn orders_and_lists_are_registered_by_the_commands_and_looked_up_again() {
+    let gateway = Gateway::start().await;
+    let admin = gateway.app.admin_address().unwrap();
+    let put =
+        ["orders", "put", "shop-pay", "order/1", "--amount", "100", "--expires", "2100-01-01T00:00:00Z", "--json"];
+    for expected in ["new", "unchanged"] {
+        let output = wxgate(admin, &put).await;
+        let answer: Value = serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{output:?}"));
+        assert_eq!(answer["registered"], expected);
+    }
+    let (status, order) = api(admin, "GET", "/v1/orders/shop-pay/order%2F1").await;
+    assert_eq!((status, order["amount_total"].as_i64(), order["currency"].as_str()), (200, Some(100), Some("CNY")));
+    assert_eq!(order["expires_at"], "2100-01-01T00:00:00.000Z");
+    let unknown = wxgate(admin, &["orders", "get", "shop-pay", "order-2"]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    let slip = wxgate(admin, &["orders", "get", "shop-pya", "order/1"]).await;
+    assert!(String::from_utf8_lossy(&slip.stderr).contains("no endpoint of this name"), "{slip:?}");
+
+    assert_eq!(wxgate(admin, &["lists", "add", "blocked", "o 1"]).await.status.code(), Some(0));
+    assert_eq!(wxgate(admin, &["lists", "add", "blocked", "o2", "--until", "1"]).await.status.code(), Some(2), "past");
+    let (_, page) = api(admin, "GET", "/v1/lists/blocked").await;
+    let values = page["values"].as_array().unwrap();
+    assert_eq!(values.iter().map(|entry| entry["value"].as_str().unwrap()).collect::<Vec<_>>(), ["o 1"]);
+    assert_eq!(wxgate(admin, &["lists", "remove", "blocked", "o 1"]).await.status.code(), Some(0));
+    assert_eq!(wxgate(admin, &["lists", "remove", "blocked", "o 1"]).await.status.code(), Some(1));
+    let (site, _) = gateway.stop().await;
+    let audit = site.audit();
+    let actions: Vec<String> = audit
+        .iter()
+        .filter(|line| line["record"] == "action")
+        .map(|line| {
+            format!(
+                "{} {} {}",
+                line["action"].as_str().unwrap(),
+                line["of"].as_str().unwrap(),
+                line["result"].as_str().unwrap()
+            )
+        })
+        .collect();
+    let expected = [
+        "put orders/shop-pay done",
+        "put orders/shop-pay done",
+        "add lists/blocked done",
+        "remove lists/blocked done",
+        "remove lists/blocked not-found",
+    ];
+    assert_eq!(actions, expected);
+}

@@ -3,6 +3,8 @@
 //! Answers are JSON. What is not done is `{"error":{"code","message"}}`: the code is stable, the message says what to do.
 
 mod forms;
+mod lists;
+mod orders;
 mod query;
 mod queues;
 
@@ -17,11 +19,14 @@ use super::guard::{Denied, Right};
 use super::reply::{Problem, Reply};
 use crate::gate::Gate;
 use crate::observe::Action;
-use crate::store::queue::{Queue, RowId};
+use crate::store::queue::{MOST_LISTED, Queue, RowId};
+use crate::store::{RegisterError, StoreError};
 use query::Query;
 
 /// Largest body of a request, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
+/// Entries of a page, if the caller does not say.
+const USUAL_PAGE: usize = 100;
 
 /// Who asks, for the audit log.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +36,7 @@ pub(super) struct Who {
 }
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Route {
     /// `GET /v1/{queue}`
     List(Queue),
@@ -43,6 +48,18 @@ enum Route {
     Release(Queue, RowId),
     /// `POST /v1/dead/redrive`
     Redrive,
+    /// `PUT /v1/orders/{endpoint}/{order_no}`
+    PutOrder(String, String),
+    /// `GET /v1/orders/{endpoint}/{order_no}`
+    GetOrder(String, String),
+    /// `POST /v1/orders/{endpoint}`
+    PutOrders(String),
+    /// `GET /v1/lists/{list}`
+    ShowList(String),
+    /// `PUT /v1/lists/{list}/{value}`
+    AddToList(String, String),
+    /// `DELETE /v1/lists/{list}/{value}`
+    RemoveFromList(String, String),
 }
 
 /// The table of routes.
@@ -50,6 +67,18 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     let segments: Vec<&str> = path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
     match segments.as_slice() {
         ["dead", "redrive"] => one_of(method, &[(Method::POST, Route::Redrive)]),
+        ["orders", endpoint] => one_of(method, &[(Method::POST, Route::PutOrders(word(endpoint)?))]),
+        ["orders", endpoint, number] => {
+            let (endpoint, number) = (word(endpoint)?, word(number)?);
+            let put = Route::PutOrder(endpoint.clone(), number.clone());
+            one_of(method, &[(Method::GET, Route::GetOrder(endpoint, number)), (Method::PUT, put)])
+        }
+        ["lists", list] => one_of(method, &[(Method::GET, Route::ShowList(word(list)?))]),
+        ["lists", list, value] => {
+            let (list, value) = (word(list)?, word(value)?);
+            let add = Route::AddToList(list.clone(), value.clone());
+            one_of(method, &[(Method::PUT, add), (Method::DELETE, Route::RemoveFromList(list, value))])
+        }
         [name] => one_of(method, &[(Method::GET, Route::List(queue(name)?))]),
         [name, row] => {
             let (queue, row) = (queue(name)?, id(row)?);
@@ -63,10 +92,16 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     }
 }
 
-const HERE: &str = "here are /v1/held, /v1/pending and /v1/dead; docs/queues.md has the whole API";
+const HERE: &str = "here are /v1/held, /v1/pending, /v1/dead, /v1/orders and /v1/lists; docs/admin-api.md has them all";
 
 fn queue(name: &str) -> Result<Queue, Problem> {
     Queue::named(name).ok_or_else(|| not_found(HERE))
+}
+
+/// A part of a path that a user chose: percent-encoded, and not empty.
+fn word(segment: &str) -> Result<String, Problem> {
+    let decoded = query::decoded(segment).filter(|word| !word.is_empty());
+    decoded.ok_or_else(|| not_found("a part of the path is empty, or not percent-encoded UTF-8"))
 }
 
 fn id(text: &str) -> Result<RowId, Problem> {
@@ -80,7 +115,7 @@ fn not_found(message: &str) -> Problem {
 fn one_of<const N: usize>(method: &Method, known: &[(Method, Route); N]) -> Result<Route, Problem> {
     let allowed: Vec<&str> = known.iter().map(|(method, _)| method.as_str()).collect();
     let message = format!("this path takes {}", allowed.join(" and "));
-    let found = known.iter().find(|(known, _)| known == method).map(|(_, route)| *route);
+    let found = known.iter().find(|(known, _)| known == method).map(|(_, route)| route.clone());
     found.ok_or_else(|| Problem::new(StatusCode::METHOD_NOT_ALLOWED, "bad-method", message))
 }
 
@@ -95,13 +130,19 @@ pub(super) async fn answer(gate: &Gate, who: Who, request: Request<Incoming>) ->
 async fn act(gate: &Gate, who: Who, request: Request<Incoming>) -> Result<Reply, Problem> {
     let route = route(request.method(), request.uri().path())?;
     let query = Query::read(request.uri().query().unwrap_or_default())?;
-    let _body = body(request).await?; // no route of queues takes one; it is read so that the connection ends in order
+    let body = body(request).await?; // read where no route takes one, too, so that the connection ends in order
     match route {
         Route::List(queue) => queues::list(gate, queue, query).await,
         Route::Show(queue, id) => queues::show(gate, who, queue, id, query).await,
         Route::Drop(queue, id) => queues::drop_row(gate, who, queue, id, query).await,
         Route::Release(queue, id) => queues::release(gate, who, queue, id, query).await,
         Route::Redrive => queues::redrive(gate, who, query).await,
+        Route::PutOrder(endpoint, number) => orders::put(gate, who, &endpoint, &number, &body).await,
+        Route::GetOrder(endpoint, number) => orders::get(gate, &endpoint, &number, query).await,
+        Route::PutOrders(endpoint) => orders::put_many(gate, who, &endpoint, &body).await,
+        Route::ShowList(list) => lists::show(gate, &list, query).await,
+        Route::AddToList(list, value) => lists::add(gate, who, &list, &value, &body).await,
+        Route::RemoveFromList(list, value) => lists::remove(gate, who, &list, &value, query).await,
     }
 }
 
@@ -110,6 +151,37 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Problem> {
     let read = Limited::new(request.into_body(), MAX_BODY).collect().await;
     read.map(http_body_util::Collected::to_bytes)
         .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", message))
+}
+
+/// A body that has to be JSON of a form.
+fn from_json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "bad-body", format!("the body: {error}")))
+}
+
+/// `limit`, or what is usual.
+fn page_limit(asked: &mut Query) -> Result<usize, Problem> {
+    let limit = asked.take_as("limit", "a number from 1 to 1000", |text| {
+        text.parse().ok().filter(|limit| (1..=MOST_LISTED).contains(limit))
+    })?;
+    Ok(limit.unwrap_or(USUAL_PAGE))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a mapping of errors")]
+fn unavailable(error: StoreError) -> Problem {
+    let is_full =
+        matches!(error, StoreError::QueueFull { .. } | StoreError::OrdersFull { .. } | StoreError::ListsFull { .. });
+    let code = if is_full { "full" } else { "store-unavailable" };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string())
+}
+
+fn register_problem(error: RegisterError) -> Problem {
+    match error {
+        RegisterError::Store(error) => unavailable(error),
+        RegisterError::TooLong { .. } | RegisterError::Empty { .. } | RegisterError::TooMany { .. } => {
+            Problem::new(StatusCode::BAD_REQUEST, "bad-body", error.to_string())
+        }
+    }
 }
 
 /// The answer to somebody who may not ask.
@@ -151,6 +223,12 @@ mod tests {
             ("DELETE", format!("/v1/dead/{id}"), Route::Drop(Queue::Dead, row)),
             ("POST", format!("/v1/held/{id}/release"), Route::Release(Queue::Held, row)),
             ("POST", "/v1/dead/redrive".to_owned(), Route::Redrive),
+            ("PUT", "/v1/orders/pay/20%2F1".to_owned(), Route::PutOrder("pay".to_owned(), "20/1".to_owned())),
+            ("GET", "/v1/orders/pay/201".to_owned(), Route::GetOrder("pay".to_owned(), "201".to_owned())),
+            ("POST", "/v1/orders/pay".to_owned(), Route::PutOrders("pay".to_owned())),
+            ("GET", "/v1/lists/blocked".to_owned(), Route::ShowList("blocked".to_owned())),
+            ("PUT", "/v1/lists/blocked/a%20b".to_owned(), Route::AddToList("blocked".to_owned(), "a b".to_owned())),
+            ("DELETE", "/v1/lists/blocked/a".to_owned(), Route::RemoveFromList("blocked".to_owned(), "a".to_owned())),
         ];
         for (method, path, expected) in routes {
             assert_eq!(route(&method.parse().unwrap(), &path).unwrap(), expected);
@@ -158,9 +236,17 @@ mod tests {
             assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
             assert!(refused.message.contains(method), "{}", refused.message);
         }
-        for path in
-            ["/v1", "/v1/", "/v1/held/", "/v1/held/x", "/v1/heldx", "/v1/held/redrive", "/v1//held", "/v1/v1/held"]
-        {
+        for path in [
+            "/v1",
+            "/v1/",
+            "/v1/held/",
+            "/v1/held/x",
+            "/v1/heldx",
+            "/v1/held/redrive",
+            "/v1//held",
+            "/v1/v1/held",
+            "/v1/orders//1",
+        ] {
             assert!(route(&Method::GET, path).is_err(), "{path}");
         }
         let pending = route(&Method::POST, &format!("/v1/pending/{id}/release")).unwrap_err();

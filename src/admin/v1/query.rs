@@ -69,7 +69,8 @@ pub(super) fn time(text: &str) -> Option<UnixTime> {
     Some(UnixTime::from_millis(stamp.as_millisecond()))
 }
 
-fn decoded(text: &str) -> Option<String> {
+/// Percent-encoded UTF-8, as it was meant.
+pub(super) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -6,20 +6,14 @@ use serde_json::json;
 use super::super::reply::{Problem, Reply, json as reply};
 use super::forms::{PageForm, shown};
 use super::query::{Query, time};
-use super::{Who, audit};
+use super::{Who, audit, page_limit, unavailable};
 use crate::gate::Gate;
 use crate::reason::Reason;
-use crate::store::StoreError;
 use crate::store::queue::desk::DeskError;
-use crate::store::queue::{self, MOST_LISTED, Queue, RowId};
-
-/// Rows of a page, if the caller does not say.
-const USUAL_PAGE: usize = 100;
+use crate::store::queue::{self, Queue, RowId};
 
 pub(super) async fn list(gate: &Gate, queue: Queue, mut asked: Query) -> Result<Reply, Problem> {
-    let limit = asked.take_as("limit", "a number from 1 to 1000", |text| {
-        text.parse().ok().filter(|limit| (1..=MOST_LISTED).contains(limit))
-    })?;
+    let limit = page_limit(&mut asked)?;
     let query = queue::Query {
         queue,
         endpoint: asked.take("endpoint"),
@@ -29,7 +23,7 @@ pub(super) async fn list(gate: &Gate, queue: Queue, mut asked: Query) -> Result<
         since: asked.take_as("since", "a time (RFC 3339, or Unix seconds)", time)?,
         until: asked.take_as("until", "a time (RFC 3339, or Unix seconds)", time)?,
         after: asked.take_as("cursor", "a cursor that a list gave as `next`", |text| text.parse().ok())?,
-        limit: limit.unwrap_or(USUAL_PAGE),
+        limit,
     };
     asked.finish()?;
     let page = gate.store().list(&query).await.map_err(unavailable)?;
@@ -80,10 +74,4 @@ impl From<DeskError> for Problem {
         };
         Self::new(status, code, error.to_string())
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "a mapping of errors")]
-fn unavailable(error: StoreError) -> Problem {
-    let code = if matches!(error, StoreError::QueueFull { .. }) { "queue-full" } else { "store-unavailable" };
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string())
 }
