@@ -10,7 +10,7 @@ const ROWS: &[(&str, &[&str])] = &[
     ("assembly", &["cli", "app", "config"]),
     ("surface", &["server", "admin"]),
     ("flow", &["gate"]),
-    ("effects", &["store", "limit"]),
+    ("effects", &["store", "keyring", "limit"]),
     ("observing", &["observe"]),
     ("pure", &["wechat", "risk", "event"]),
     ("leaf", &["reason", "clock", "secret"]),
@@ -67,8 +67,11 @@ fn modules() -> Vec<(String, PathBuf, String)> {
                 .collect();
             (first.trim_end_matches(".rs").to_owned(), path.clone(), code.join("\n"))
         })
-        .filter(|(_, path, _)| !path.ends_with("tests.rs") && !path.ends_with("conformance.rs"))
-        .filter(|(_, path, _)| !path.components().any(|part| part.as_os_str() == "tests"))
+        .filter(|(_, path, _)| !path.ends_with("tests.rs"))
+        .filter(|(_, path, _)| {
+            let mut folders = path.strip_prefix(&src).unwrap().iter();
+            !folders.any(|folder| folder == "tests" || folder == "conformance")
+        })
         .collect()
 }
 

@@ -53,7 +53,7 @@ async fn metrics(gate: &Gate) -> String {
     gate.observe().read(&Readings {
         bans_active: routes.endpoints().map(|endpoint| endpoint.limits().bans_active()).sum(),
         is_store_up: gate.store().is_up(),
-        expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries().iter().cloned()).collect(),
+        expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries()).collect(),
         queues,
         quarantined: gate.store().quarantined(),
     });

@@ -9,6 +9,8 @@ use serde::Deserialize;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config;
+use crate::keyring;
+use crate::wechat::key::SharedKeys;
 use crate::wechat::{Authentic, Protocol, Received, Refused};
 
 /// What captured requests are judged against.
@@ -62,7 +64,17 @@ impl Against {
         let mut fitting =
             config.endpoints.into_iter().filter(|e| self.endpoint.as_ref().is_none_or(|name| *name == e.name));
         match (fitting.next(), fitting.next()) {
-            (Some(endpoint), None) => Ok(endpoint.protocol.build()),
+            (Some(endpoint), None) => {
+                let mut protocol = endpoint.protocol;
+                // Offline: what the last download brought, if it was kept.
+                if let Some(download) = &endpoint.download {
+                    let held = keyring::remembered(download, Clock::System.now()).held;
+                    let keys = SharedKeys::default();
+                    keys.set(held.into_iter().map(|held| held.certificate.key).collect());
+                    protocol.take_downloaded(&keys);
+                }
+                Ok(protocol.build())
+            }
             _ => Err(format!("--endpoint: name one of {}", names.join(", "))),
         }
     }

@@ -8,9 +8,11 @@ mod demo;
 mod doctor;
 mod gateway;
 mod init;
+mod keys;
 mod queues;
 mod registers;
 mod report;
+mod rules;
 mod run;
 mod sim;
 mod verify;
@@ -51,6 +53,10 @@ enum Command {
     Orders(registers::OrdersArgs),
     /// Lists that rules look into: add, remove, show
     Lists(registers::ListsArgs),
+    /// Say which keys are trusted, until when, and which of them can go
+    Keys(keys::Args),
+    /// Check, test and explain risk rules
+    Rules(rules::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -90,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Orders(args) => registers::orders(&args),
         Command::Lists(args) => registers::lists(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

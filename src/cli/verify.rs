@@ -87,7 +87,7 @@ fn judge<'a>(protocol: &Protocol, file: &'a Path, captured: &Captured, now: Unix
     if let Some(checked) = protocol.echo(captured.received(), now) {
         let (verdict, reason, detail, answer) = match checked {
             Ok(answer) => ("accept", "ok", None, answer),
-            Err(Refused { reason, detail }) => ("reject", reason.code(), Some(detail), protocol.answer(reason)),
+            Err(Refused { reason, detail, .. }) => ("reject", reason.code(), Some(detail), protocol.answer(reason)),
         };
         return Judgement { file, verdict, reason, detail, event: None, reply: Reply::of(&answer) };
     }
@@ -98,7 +98,7 @@ fn judge<'a>(protocol: &Protocol, file: &'a Path, captured: &Captured, now: Unix
             let answer = authentic.reply_to().map_or_else(|| protocol.answer(Reason::Forwarded), ReplyTo::acknowledge);
             ("accept", "ok", None, event, answer)
         }
-        Err(Refused { reason, detail }) => ("reject", reason.code(), Some(detail), None, protocol.answer(reason)),
+        Err(Refused { reason, detail, .. }) => ("reject", reason.code(), Some(detail), None, protocol.answer(reason)),
     };
     Judgement { file, verdict, reason, detail, event, reply: Reply::of(&answer) }
 }

@@ -8,14 +8,15 @@ use http::Uri;
 use super::document::{DURATION_HINT, Table, Value, quoted};
 use super::keys;
 use super::problem::Findings;
+use super::push::{self, Family};
 use super::reference::Outside;
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
 use crate::gate::upstream::{self, Ack, Format};
 use crate::gate::worker;
-use crate::limit;
 use crate::secret::Secret;
 use crate::wechat::pay_v2::SignType;
+use crate::{keyring, limit};
 
 /// WeChat hangs up after 5 s. What an upstream may take of it leaves 500 ms for the network, the signature and both round
 /// trips to the store.
@@ -32,7 +33,7 @@ const MAX_PATH: usize = 512;
 // Whoever remembers an event remembers its nonce, so no timestamp may pass longer than events are remembered.
 const _: () = assert!(MAX_WINDOW.as_secs() * 2 <= MIN_RETENTION.as_secs());
 
-const PROTOCOL_HINT: &str = "this version speaks \"pay-v3\" and \"pay-v2\"";
+const PROTOCOL_HINT: &str = "\"pay-v3\", \"pay-v2\", \"message\", \"open-platform\" or \"wecom\"";
 const URL_HINT: &str = "where the app takes events: \"http://127.0.0.1:9000/events\"";
 
 /// An endpoint as far as it could be read, with the places that checks across endpoints point at.
@@ -86,7 +87,7 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     let allow_from = table.take("allow_from").map(|value| address_ranges(&value, findings)).unwrap_or_default();
     let limits = limits(&mut table, findings);
     let protocol = protocol(&mut table, window, outside, findings);
-    if let (Some(ProtocolSettings::PayV2(_)), Some(written)) = (&protocol, &written_window) {
+    if let (Some((ProtocolSettings::PayV2(_), _)), Some(written)) = (&protocol, &written_window) {
         let message = format!("`{}` says nothing about pay-v2, which signs no time", written.name());
         findings.problem(written.key_at(), message, "remove it; `max_age = \"72h\"` bounds the age of what is told");
     }
@@ -98,11 +99,12 @@ fn endpoint(name: &str, value: &Value<'_>, outside: &mut Outside<'_>, findings: 
     table.finish(findings);
     let targets = upstream.iter().flat_map(|(_, targets)| targets.clone()).collect();
     let settings = match (&route, protocol, upstream) {
-        (Some(route), Some(protocol), Some((upstream, _))) => Some(Settings {
+        (Some(route), Some((protocol, download)), Some((upstream, _))) => Some(Settings {
             name: name.to_owned(),
             host: route.host.clone(),
             path: route.path.clone(),
             protocol,
+            download,
             allow_from: allow_from.into_iter().map(|(range, _)| range).collect(),
             limits,
             upstream,
@@ -160,23 +162,34 @@ fn protocol(
     window: Duration,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
-) -> Option<ProtocolSettings> {
+) -> Option<(ProtocolSettings, Option<keyring::Settings>)> {
     let protocol = table.require("protocol", findings, PROTOCOL_HINT);
     let keys = table.take("keys");
     let expect = table.take("expect");
+    let spoken = protocol.and_then(|protocol| {
+        let choices = [
+            ("pay-v3", Spoken::PayV3),
+            ("pay-v2", Spoken::PayV2),
+            ("message", Spoken::Push(Family::Message)),
+            ("open-platform", Spoken::Push(Family::OpenPlatform)),
+            ("wecom", Spoken::Push(Family::WeCom)),
+        ];
+        protocol.choice(findings, &choices)
+    });
     if keys.is_none() {
-        let is_v2 = protocol.as_ref().is_some_and(|protocol| protocol.as_str() == Some("pay-v2"));
         let message = format!("`{}` is missing: nothing could be verified", table.name_of("keys"));
-        findings.problem(table.at(), message, if is_v2 { keys::MISSING_V2_HINT } else { keys::MISSING_HINT });
+        let hint = match spoken {
+            Some(Spoken::PayV2) => keys::MISSING_V2_HINT,
+            Some(Spoken::Push(_)) => push::MISSING_HINT,
+            Some(Spoken::PayV3) | None => keys::MISSING_HINT,
+        };
+        findings.problem(table.at(), message, hint);
     }
-    let protocol = protocol?;
-    if let Some(later @ ("message" | "open-platform" | "wecom")) = protocol.as_str() {
-        table.not_yet("mode", findings, PROTOCOL_HINT);
-        let message = format!("`{}` \"{later}\" is not supported by this version", table.name_of("protocol"));
-        findings.problem(protocol.at(), message, PROTOCOL_HINT);
-        return None;
+    let spoken = spoken?;
+    if let Spoken::Push(family) = spoken {
+        return push::settings(family, table, (keys, expect), window, outside, findings)
+            .map(|settings| (settings, None));
     }
-    let spoken = protocol.choice(findings, &[("pay-v3", Spoken::PayV3), ("pay-v2", Spoken::PayV2)])?;
     let expect = if let Some(value) = &expect {
         keys::expect(value, findings)
     } else {
@@ -187,11 +200,15 @@ fn protocol(
         Some(keys::Expect::default())
     };
     match spoken {
-        Spoken::PayV3 => keys::pay_v3(&keys?, expect?, window, outside, findings).map(ProtocolSettings::PayV3),
+        Spoken::PayV3 | Spoken::Push(_) => {
+            let (pay, download) = keys::pay_v3(&keys?, expect?, window, outside, findings)?;
+            Some((ProtocolSettings::PayV3(pay), download))
+        }
         Spoken::PayV2 => {
             let sign_type = sign_type(table, findings);
             let max_age = max_age(table, findings);
-            keys::pay_v2(&keys?, expect?, sign_type?, max_age, outside, findings).map(ProtocolSettings::PayV2)
+            let pay = keys::pay_v2(&keys?, expect?, sign_type?, max_age, outside, findings)?;
+            Some((ProtocolSettings::PayV2(pay), None))
         }
     }
 }
@@ -201,6 +218,7 @@ fn protocol(
 enum Spoken {
     PayV3,
     PayV2,
+    Push(Family),
 }
 
 /// The algorithm is never guessed: a wrong guess refuses everything, or trusts what is easier to forge.

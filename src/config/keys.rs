@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::document::{Table, Value, quoted};
+use super::download;
 use super::problem::Findings;
 use super::reference::Outside;
 use crate::clock::UnixTime;
+use crate::keyring;
 use crate::secret::Secret;
-use crate::wechat::key::{ApiV2Key, ApiV3Key, KeyError, VerifyingKey};
+use crate::wechat::key::{ApiV2Key, ApiV3Key, KeyError, SharedKeys, VerifyingKey};
 use crate::wechat::{pay_v2, pay_v3};
 
 const API_V3_HINT: &str =
@@ -17,8 +19,8 @@ const API_V2_HINT: &str =
 /// A certificate that ends sooner is warned of. WeChat begins to sign with the next one some days before.
 const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
 
-pub(super) const MISSING_HINT: &str = "pay-v3 takes `keys.api_v3`, and `keys.public` or `keys.certificates`, or both while \
-    WeChat changes from one to the other";
+pub(super) const MISSING_HINT: &str = "pay-v3 takes `keys.api_v3`, and `keys.public`, `keys.certificates` or `keys.download`, \
+    or several of them while WeChat changes from one to the other";
 
 pub(super) const MISSING_V2_HINT: &str = "pay-v2 takes `keys.api_v2`: keys.api_v2 = { env = \"SHOP_API_V2_KEY\" }";
 
@@ -53,15 +55,16 @@ pub(super) fn pay_v3(
     window: Duration,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
-) -> Option<pay_v3::Settings> {
+) -> Option<(pay_v3::Settings, Option<keyring::Settings>)> {
     let mut table = value.table(findings, MISSING_HINT)?;
     let hint = "the APIv3 key, 32 characters, is set on WeChat's merchant platform: keys.api_v3 = { env = \"SHOP_API_V3_KEY\" }";
     let api_v3 =
         table.require("api_v3", findings, hint).map(|v| secrets(&v, ApiV3Key::new, API_V3_HINT, outside, findings));
     let (public, certificates) = (table.take("public"), table.take("certificates"));
-    if public.is_none() && certificates.is_none() {
+    let download = table.take("download");
+    if public.is_none() && certificates.is_none() && download.is_none() {
         let message = format!(
-            "neither `{}` nor `certificates` is there: no signature could be verified",
+            "none of `{}`, `certificates` and `download` is there: no signature could be verified",
             table.name_of("public")
         );
         findings.problem(table.at(), message, MISSING_HINT);
@@ -83,17 +86,27 @@ pub(super) fn pay_v3(
             keys.add(key, &item, outside.now, findings);
         }
     }
-    if let (Some(value), [], 0) = (public.or(certificates), keys.ring.as_slice(), keys.faults) {
+    if let (Some(value), None, [], 0) = (public.or(certificates), &download, keys.ring.as_slice(), keys.faults) {
         findings.problem(
             value.at(),
             format!("`{}` holds no key: no signature could be verified", table.name_of("public")),
             MISSING_HINT,
         );
     }
-    table.not_yet("download", findings, "download the certificates with WeChat's tool and name them in `certificates`");
     table.finish(findings);
-    let Expect { mchids, appids } = expect;
-    Some(pay_v3::Settings { window, verifying_keys: keys.ring, api_v3: api_v3?, mchids, appids })
+    let download = download.map(|value| download::read(&value, outside, findings));
+    let (Expect { mchids, appids }, api_v3) = (expect, api_v3?);
+    let download = match download {
+        Some(found) => {
+            let download::Found { merchant, url, every, min_interval, cache } = found?;
+            let (api_v3, trusted) = (api_v3.clone(), keys.ring.clone());
+            Some(keyring::Settings { merchant, api_v3, trusted, url, every, min_interval, cache })
+        }
+        None => None,
+    };
+    let downloaded = SharedKeys::default();
+    let pay = pay_v3::Settings { window, verifying_keys: keys.ring, downloaded, api_v3, mchids, appids };
+    Some((pay, download))
 }
 
 /// Reads the keys of `pay-v2`.
@@ -114,7 +127,7 @@ pub(super) fn pay_v2(
 }
 
 /// One secret key of WeChat's, or several while it rotates.
-fn secrets<K>(
+pub(super) fn secrets<K>(
     value: &Value<'_>,
     parse: fn(&Secret) -> Result<K, KeyError>,
     hint: &str,

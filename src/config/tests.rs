@@ -14,6 +14,8 @@ use crate::wechat::key::VerifyingKey;
 use crate::wechat::pay_v2::SignType;
 use gate::endpoint::ProtocolSettings;
 
+mod push;
+
 const DOCS: &str = include_str!("../../docs/configuration.md");
 /// The 25 bytes that no message may ever repeat.
 const SECRET: &str = "S3cr3t-that-nobody-is-told";
@@ -32,6 +34,7 @@ fn site() -> TempDir {
     fs::write(keys.join("wechatpay_cert.pem"), verifiers("platform-cert", "cert_pem")).unwrap();
     fs::write(keys.join("pub_key.pem"), verifiers("public-key", "public_key_pem")).unwrap();
     for (name, secret) in [
+        ("apiclient_key.pem", include_str!("../sim/keys/apiclient_key.pem").to_owned()),
         ("apiv3.key", format!("{APIV3_KEY}\n")),
         ("admin.token", SECRET.to_owned()),
         ("seal.key", "5a".repeat(32)),
@@ -49,6 +52,9 @@ fn example() -> String {
     let (_, from) = DOCS.split_once("```toml\n").unwrap();
     from.split_once("```").unwrap().0.to_owned()
 }
+
+/// What `keys.download` needs.
+const WHO: &str = "mchid = \"1900009191\", serial = \"5157F09EFDC096DE15EBE81A47057A7232F1B8E1\", private_key = { file = \"keys/apiclient_key.pem\" }";
 
 /// The shortest configuration that is whole.
 const SHORT: &str = r#"[endpoint.pay]
@@ -130,6 +136,52 @@ fn the_documented_example_is_read_as_it_says() {
 }
 
 #[test]
+fn a_download_is_enough_of_a_key_and_is_kept_beside_the_store() {
+    let site = site();
+    let download = |more: &str| {
+        SHORT
+            .replace("keys.certificates = [\"keys/wechatpay_cert.pem\"]", &format!("keys.download = {{ {WHO}{more} }}"))
+    };
+    let found = config(&site, &download("")).endpoints.remove(0).download.unwrap();
+    assert_eq!(found.url, "https://api.mch.weixin.qq.com/v3/certificates");
+    assert_eq!(found.cache.unwrap(), site.path().join("wxgate.db.keys/1900009191.certificates"));
+    assert_eq!((found.trusted.len(), found.api_v3.len()), (0, 1));
+    let elsewhere = config(&site, &download(", cache = \"c/k\"")).endpoints.remove(0).download.unwrap();
+    assert_eq!(elsewhere.cache.unwrap(), site.path().join("c/k"));
+    let memory = format!("[store]\nurl = \"memory:\"\n{}", download(""));
+    assert_eq!(config(&site, &memory).endpoints.remove(0).download.unwrap().cache, None);
+    for (url, path) in [
+        ("https://apihk.mch.weixin.qq.com/v3/global/certificates", "/v3/global/certificates"),
+        ("http://127.0.0.1:9700", "/v3/certificates"),
+        ("http://[::1]:9700/", "/v3/certificates"),
+        ("http://localhost:9700", "/v3/certificates"),
+    ] {
+        let found = config(&site, &download(&format!(", url = \"{url}\""))).endpoints.remove(0).download.unwrap();
+        assert_eq!(found.url.path(), path, "{url}");
+    }
+    for url in [
+        "http://api.mch.weixin.qq.com",
+        "http://10.0.0.1",
+        "ftp://127.0.0.1",
+        "https://",
+        "https://a@b",
+        "https://a:0",
+        "a",
+    ] {
+        refuses(&site, &download(&format!(", url = \"{url}\"")), 5, "an https:// URL");
+    }
+    for (from, to, words) in [
+        ("5157F0", "51:57:F0", "in hex"),
+        ("1900009191", "wx1", "a merchant number"),
+        ("apiclient_key.pem", "pub_key.pem", "no RSA private key"),
+        ("apiclient_key.pem", "absent.pem", "cannot be read"),
+    ] {
+        refuses(&site, &download("").replace(from, to), 5, words);
+    }
+    refuses(&site, &download(", every = \"1s\""), 5, "a duration from 10m to 1d");
+}
+
+#[test]
 fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default() {
     let site = site();
     let config = config(&site, SHORT);
@@ -164,6 +216,14 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
                     [format!("limits = {{ {failures} }}"), format!("limits = {{ {failures}, {line} }}")];
                 let [without, with] = [without, with].map(|limits| self::config(&site, &in_endpoint(&limits)));
                 assert_eq!(said(&without), said(&with), "{line}");
+                continue;
+            }
+            "keys.download" => {
+                let of = |more: &str| {
+                    let text = in_endpoint(&format!("keys.download = {{ {WHO}{more} }}"));
+                    self::config(&site, &text).endpoints.remove(0).download.unwrap()
+                };
+                assert_eq!(of(""), of(&format!(", {line}")), "{line}");
                 continue;
             }
             // Lists of keys: their default is the empty one, which another test shows.
@@ -204,6 +264,9 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
         ("[audit]", format!("[audit]\n{unknown}\n{SHORT}")),
         ("[endpoint.NAME]", in_endpoint(unknown)),
         ("[endpoint.NAME]", SHORT_V2.replace("sign_type", &format!("{unknown}\nsign_type"))),
+        ("[endpoint.NAME]", push::SHORT.replace("mode", &format!("{unknown}\nmode"))),
+        ("keys", push::SHORT.replace("mode", &format!("keys.{unknown}\nmode"))),
+        ("expect", push::WECOM.replace("receive_id =", &format!("{unknown}, receive_id ="))),
         ("limits", in_endpoint(&format!("limits = {{ {unknown} }}"))),
         ("keys", in_endpoint(&format!("keys.{unknown}"))),
         ("keys", SHORT_V2.replace("keys.", &format!("keys.{unknown}\nkeys."))),
@@ -215,6 +278,7 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
             ),
         ),
         ("queue", in_endpoint(&format!("queue = {{ {unknown} }}"))),
+        ("keys.download", in_endpoint(&format!("keys.download = {{ {unknown} }}"))),
         ("expect", in_endpoint(&format!("expect = {{ {unknown} }}"))),
         ("upstream", in_upstream(unknown)),
         ("Secrets", SHORT.replace("apiv3.key\"", "apiv3.key\", zzz = 1")),
@@ -456,8 +520,6 @@ fn what_this_version_does_not_do_is_refused_and_never_ignored() {
         (format!("[rules]\ndir = \"rules\"\n{SHORT}"), 1),
         (in_endpoint("rules = [\"payment-core\"]"), 2),
         (SHORT.replace("/notify", "/notify/{appid}"), 2),
-        (SHORT.replace("pay-v3", "wecom"), 3),
-        (in_endpoint("keys.download = { mchid = \"1900000001\" }"), 2),
         (SHORT.replace("http://", "https://"), 7),
     ];
     for (text, line) in not_supported {

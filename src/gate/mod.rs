@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
+use crate::keyring::report::{self, Report};
 use crate::observe::Observe;
 use crate::store::Store;
 use routes::Routes;
@@ -42,6 +43,8 @@ pub struct Gate {
     bounds: Bounds,
     in_flight: Arc<AtomicUsize>,
     draining: AtomicBool,
+    /// When it began to count.
+    since: UnixTime,
 }
 
 /// A place among the callbacks in flight, given back when dropped.
@@ -51,6 +54,7 @@ pub struct InFlight(Arc<AtomicUsize>);
 impl Gate {
     /// A gate without routes: every path is unknown until [`Gate::set_routes`].
     pub fn new(store: Store, observe: Observe, clock: Clock, bounds: Bounds) -> Self {
+        let since = clock.now();
         Self {
             routes: ArcSwap::from_pointee(Routes::default()),
             store,
@@ -59,6 +63,7 @@ impl Gate {
             bounds,
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: AtomicBool::new(false),
+            since,
         }
     }
 
@@ -72,6 +77,21 @@ impl Gate {
         self.routes.load_full()
     }
 
+    /// Which keys each endpoint trusts, and what they were good for. Endpoints that verify by a shared secret are left out.
+    pub fn keys(&self) -> Report {
+        let routes = self.routes();
+        let now = self.clock.now();
+        let keys = routes.endpoints().map(|endpoint| endpoint.keys(self.since, now));
+        let mut endpoints: Vec<_> = keys.filter(|of| !of.keys.is_empty() || of.download.is_some()).collect();
+        endpoints.sort_by(|one, other| one.endpoint.cmp(&other.endpoint));
+        Report { since: Some(report::rfc3339(self.since)), endpoints }
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Metrics and audit.
     pub fn observe(&self) -> &Observe {
         &self.observe
@@ -80,11 +100,6 @@ impl Gate {
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store
-    }
-
-    /// The time.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
     }
 
     /// Callbacks in flight now.

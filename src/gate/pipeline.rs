@@ -117,7 +117,8 @@ impl Worker {
             if let Some(checked) = endpoint.protocol.echo(received(&head), now) {
                 return Ok(Err(checked.at(record, Stage::Screen)?)); // missing-param, bad-signature, …
             }
-            let screened = endpoint.protocol.screen(received(&head), now).at(record, Stage::Screen)?; // missing-header, …
+            let screened = endpoint.protocol.screen(received(&head), now).inspect_err(|error| endpoint.refused(error));
+            let screened = screened.at(record, Stage::Screen)?; // missing-header, …
             let bounds = &self.gate.bounds;
             let body = body::read(body, bounds.max_body, bounds.body_timeout).await.at(record, Stage::Read)?;
             Ok(Ok((place, screened, body)))

@@ -4,6 +4,7 @@
 //! A label value is a word of ours or a name of the configuration, never a stranger's text: nobody outside can make the
 //! number of series grow.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -15,6 +16,7 @@ use prometheus::{
 };
 
 use super::{DeliveryEnd, Readings, Stage};
+use crate::clock::UnixTime;
 use crate::reason::{Outcome, Reason};
 
 /// The endpoint label of callbacks that came to no endpoint.
@@ -74,6 +76,10 @@ metrics! {
     VERIFIED = "counter" "wxgate_verified_total" { endpoint, key };
     /// When the certificate of a key ends
     KEY_EXPIRES = "gauge" "wxgate_key_expires_timestamp_seconds" { endpoint, key };
+    /// Downloads of platform certificates, by how they ended
+    KEY_DOWNLOADS = "counter" "wxgate_keys_downloads_total" { mchid, result };
+    /// When platform certificates were last downloaded
+    KEYS_DOWNLOADED = "gauge" "wxgate_keys_downloaded_timestamp_seconds" { mchid };
     /// Time of one forward
     UPSTREAM_SECONDS = "histogram" "wxgate_upstream_seconds" { endpoint };
     /// Forwards by the status that the upstream answered, none if it did not answer
@@ -139,6 +145,8 @@ pub(super) struct Metrics {
     key_expires: IntGaugeVec,
     /// The series of `key_expires` that there are.
     expiring: Mutex<Vec<(Arc<str>, Arc<str>)>>,
+    key_downloads: IntCounterVec,
+    keys_downloaded: IntGaugeVec,
     upstream_seconds: HistogramVec,
     upstream_requests: IntCounterVec,
     bans_active: IntGauge,
@@ -181,6 +189,8 @@ impl Metrics {
             verified: counters(VERIFIED),
             key_expires: registered(&registry, IntGaugeVec::new(KEY_EXPIRES.opts(), KEY_EXPIRES.labels)),
             expiring: Mutex::default(),
+            key_downloads: counters(KEY_DOWNLOADS),
+            keys_downloaded: registered(&registry, IntGaugeVec::new(KEYS_DOWNLOADED.opts(), KEYS_DOWNLOADED.labels)),
             upstream_seconds: histograms(UPSTREAM_SECONDS, REQUEST_BUCKETS),
             upstream_requests: counters(UPSTREAM_REQUESTS),
             bans_active: gauge(BANS_ACTIVE),
@@ -219,6 +229,13 @@ impl Metrics {
             upstream_statuses: (0..STATUSES).map(|_| OnceLock::new()).collect(),
             upstream_none: self.upstream_requests.with_label_values(&[&**name, "none"]),
             deliveries: DeliveryEnd::ALL.map(|end| self.deliveries.with_label_values(&[&**name, end.name()])),
+        }
+    }
+
+    pub(super) fn downloads(&self, mchid: &str) -> DownloadMetrics {
+        DownloadMetrics {
+            ended: DownloadResult::ALL.map(|result| self.key_downloads.with_label_values(&[mchid, result.code()])),
+            taken_at: self.keys_downloaded.with_label_values(&[mchid]),
         }
     }
 
@@ -283,13 +300,91 @@ pub struct EndpointMetrics {
     limited: [IntCounter; 3],
     verified: IntCounterVec,
     /// The children of `verified` by key. A handful: looked through, not hashed.
-    verified_by: ArcSwap<Vec<(Arc<str>, IntCounter)>>,
+    verified_by: ArcSwap<Vec<Verified>>,
     upstream_seconds: Histogram,
     upstream_requests: IntCounterVec,
     /// The children of `upstream_requests` from status 100 on, made when the status is first seen.
     upstream_statuses: Box<[OnceLock<IntCounter>]>,
     upstream_none: IntCounter,
     deliveries: [IntCounter; 3],
+}
+
+/// The callbacks that one key verified.
+#[derive(Clone)]
+struct Verified {
+    key: Arc<str>,
+    counter: IntCounter,
+    /// Milliseconds since the epoch.
+    last: Arc<AtomicI64>,
+}
+
+/// What a key has verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Its id.
+    pub key: Arc<str>,
+    /// How many callbacks.
+    pub verified: u64,
+    /// The last of them.
+    pub last: UnixTime,
+}
+
+impl Verified {
+    fn count(&self, now: UnixTime) {
+        self.counter.inc();
+        self.last.store(now.millis(), Ordering::Relaxed);
+    }
+}
+
+/// How a download of platform certificates ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownloadResult {
+    /// It brought certificates.
+    Taken,
+    /// The merchant has none, only public keys.
+    NoCertificates,
+    /// There was no answer.
+    Unreachable,
+    /// WeChat refused.
+    Refused,
+    /// The answer proved nothing.
+    Invalid,
+}
+
+impl DownloadResult {
+    /// Every result.
+    pub const ALL: [Self; 5] = [Self::Taken, Self::NoCertificates, Self::Unreachable, Self::Refused, Self::Invalid];
+
+    /// The stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::NoCertificates => "no-certificates",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// The metrics of one merchant's downloads.
+pub struct DownloadMetrics {
+    ended: [IntCounter; 5],
+    taken_at: IntGauge,
+}
+
+impl DownloadMetrics {
+    /// A download ended.
+    pub fn ended(&self, result: DownloadResult) {
+        if let Some(counter) = self.ended.get(result as usize) {
+            counter.inc();
+        }
+    }
+
+    /// When the last good one was.
+    pub fn taken_at(&self, time: UnixTime) {
+        self.taken_at.set(time.secs());
+    }
 }
 
 impl EndpointMetrics {
@@ -316,24 +411,35 @@ impl EndpointMetrics {
         }
     }
 
-    /// `key` is a configured key's id: only those verify anything.
-    pub(super) fn verified(&self, key: &Arc<str>) {
+    /// `key` is a configured or downloaded key's id: only those verify anything.
+    pub(super) fn verified(&self, key: &Arc<str>, now: UnixTime) {
         let known = self.verified_by.load();
-        match known.iter().find(|(id, _)| Arc::ptr_eq(id, key) || id == key) {
-            Some((_, counter)) => counter.inc(),
-            None if known.len() < MAX_KEYS => self.first_verified(key).inc(),
+        match known.iter().find(|of| Arc::ptr_eq(&of.key, key) || of.key == *key) {
+            Some(of) => of.count(now),
+            None if known.len() < MAX_KEYS => self.first_verified(key).count(now),
             None => self.verified.with_label_values(&[&*self.name, "other"]).inc(),
         }
     }
 
-    fn first_verified(&self, key: &Arc<str>) -> IntCounter {
+    fn first_verified(&self, key: &Arc<str>) -> Verified {
         let counter = self.verified.with_label_values(&[&*self.name, &**key]);
+        let new = Verified { key: Arc::clone(key), counter, last: Arc::default() };
         self.verified_by.rcu(|known| {
             let mut more = Vec::clone(known);
-            more.push((Arc::clone(key), counter.clone()));
+            more.push(new.clone());
             more
         });
-        counter
+        new
+    }
+
+    /// What each key has verified since the process began, the keys that verified nothing left out.
+    pub fn key_uses(&self) -> Vec<KeyUse> {
+        let of = |of: &Verified| KeyUse {
+            key: Arc::clone(&of.key),
+            verified: of.counter.get(),
+            last: UnixTime::from_millis(of.last.load(Ordering::Relaxed)),
+        };
+        self.verified_by.load().iter().map(of).collect()
     }
 
     /// A status outside 100 to 599 shares one series, so that there are never more than 502.
@@ -376,7 +482,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::UnixTime;
     use crate::observe::{KeyExpiry, QueueReading};
 
     fn expiry(endpoint: &str, key: &str, secs: i64) -> KeyExpiry {
@@ -387,7 +492,8 @@ mod tests {
     fn every_listed_metric_is_rendered_with_its_kind_and_no_other_is() {
         let metrics = Metrics::new();
         let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
-        endpoint.verified(&Arc::from("PUB_KEY_ID_1"));
+        endpoint.verified(&Arc::from("PUB_KEY_ID_1"), UnixTime::from_secs(1));
+        metrics.downloads("1900000001").taken_at(UnixTime::from_secs(1));
         endpoint.upstream(Some(200));
         let queue = QueueReading { endpoint: "shop".into(), queue: "dead", events: 2, oldest: Duration::from_secs(9) };
         metrics.read(&Readings {
@@ -435,6 +541,21 @@ mod tests {
     }
 
     #[test]
+    fn the_results_of_downloads_stand_in_the_order_of_their_enum() {
+        let metrics = Metrics::new();
+        let downloads = metrics.downloads("1900000001");
+        for (times, result) in (1..).zip(DownloadResult::ALL) {
+            (0..times).for_each(|_| downloads.ended(result));
+        }
+        let text = metrics.render();
+        for (times, result) in (1..).zip(DownloadResult::ALL) {
+            let code = result.code();
+            let line = format!(r#"wxgate_keys_downloads_total{{mchid="1900000001",result="{code}"}} {times}"#);
+            assert!(text.contains(&line), "{line} is not in:\n{text}");
+        }
+    }
+
+    #[test]
     fn an_upstream_cannot_make_series_without_end() {
         let metrics = Metrics::new();
         let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
@@ -451,10 +572,14 @@ mod tests {
         let metrics = Metrics::new();
         let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
         for number in 0..200 {
-            endpoint.verified(&Arc::from(format!("KEY-{number}")));
+            endpoint.verified(&Arc::from(format!("KEY-{number}")), UnixTime::from_secs(number));
         }
         // The same id in another place, as after a reload.
-        endpoint.verified(&Arc::from("KEY-0"));
+        endpoint.verified(&Arc::from("KEY-0"), UnixTime::from_secs(1000));
+        let uses = endpoint.key_uses();
+        assert_eq!(uses.len(), MAX_KEYS);
+        let first = KeyUse { key: Arc::from("KEY-0"), verified: 2, last: UnixTime::from_secs(1000) };
+        assert_eq!(uses[0], first);
         let text = metrics.render();
         assert_eq!(text.lines().filter(|line| line.starts_with("wxgate_verified_total{")).count(), MAX_KEYS + 1);
         for line in [r#"key="KEY-0"} 2"#, r#"key="KEY-63"} 1"#, r#"key="other"} 136"#] {

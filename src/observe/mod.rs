@@ -21,7 +21,7 @@ use crate::clock::UnixTime;
 use crate::reason::Reason;
 use audit::Audit;
 pub use deeds::{Action, Delivery, DeliveryEnd};
-pub use metrics::EndpointMetrics;
+pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
 
@@ -109,7 +109,7 @@ pub struct Readings {
     pub bans_active: usize,
     /// Whether the store can promise something.
     pub is_store_up: bool,
-    /// Ends of the certificates that are configured.
+    /// Ends of the certificates that are trusted.
     pub expiries: Vec<KeyExpiry>,
     /// How full the queues are.
     pub queues: Vec<QueueReading>,
@@ -182,6 +182,11 @@ impl Observe {
         let open = self.0.metrics.connections.clone();
         open.inc();
         ConnectionGuard(open)
+    }
+
+    /// The metrics of a merchant's downloads of platform certificates; the same for every reload.
+    pub fn downloads(&self, mchid: &str) -> DownloadMetrics {
+        self.0.metrics.downloads(mchid)
     }
 
     /// A reload was taken or rejected.

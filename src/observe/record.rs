@@ -166,7 +166,7 @@ impl Record {
         });
         self.told.key = Some(Arc::clone(authentic.signed_by()));
         if let Some(endpoint) = &self.endpoint {
-            endpoint.verified(authentic.signed_by());
+            endpoint.verified(authentic.signed_by(), now);
         }
         if let Some(freshness) = authentic.freshness() {
             let (later, earlier) = (now.since(freshness.signed_at), freshness.signed_at.since(now));

@@ -1,5 +1,5 @@
 //! The contract of a store engine: bytes and times in, one atomic answer out. Engines know nothing of protocols or of the
-//! types of trust; [`super::Store`] translates. What an engine must hold to is in `conformance.rs`, run against each.
+//! types of trust; [`super::Store`] translates. What an engine must hold to is in `conformance/`, run against each.
 
 use std::time::Duration;
 

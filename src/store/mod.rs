@@ -1,8 +1,8 @@
 //! What the gateway remembers: nonces, events, counters, orders, lists, and events that wait ([`queue`]). One contract
-//! ([`engine`]), several engines, one behaviour (`conformance.rs`).
+//! ([`engine`]), several engines, one behaviour (`conformance/`).
 //!
-//! [`Store`] translates between the types of trust and the engines' digests: it names nonces and events, refuses what an
-//! engine cannot judge, and keeps for a person what comes under another event's id.
+//! [`Store`] translates between the types of trust and the engines' digests: it names nonces, events and orders, refuses what
+//! an engine cannot judge, and keeps for a person what comes under another event's id.
 
 mod claimed;
 #[cfg(test)]
@@ -201,6 +201,19 @@ pub enum OpenError {
         path: PathBuf,
         /// What is wrong.
         what: &'static str,
+    },
+    /// A file was written by a newer gateway. Nothing was changed.
+    #[error(
+        "{} is of version {version} of the store's files, and this gateway reads versions 1 to {known}. Nothing was \
+         changed; start the newer gateway again", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The newest version that this gateway reads.
+        known: u32,
     },
     /// A file is not as it was written. Nothing was changed: every file is as it was found.
     #[error(

@@ -1,5 +1,5 @@
 //! The store by its public face: types of trust in and out, on the memory engine. What engines must hold to is in
-//! `conformance.rs`.
+//! `conformance/`.
 
 use bytes::Bytes;
 
@@ -8,6 +8,7 @@ use super::engine::Kind;
 use super::memory::MemoryEngine;
 use super::*;
 use crate::event::Event;
+use crate::risk::ask::{Amount, Answers, ListAsk, Measure, Order};
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 
@@ -185,4 +186,101 @@ async fn a_file_store_knows_after_a_restart_what_it_answered() {
     assert!(matches!(claim("EV-1", "n4").await, Err(Unclaimed::Duplicate)));
     assert_eq!(claim("EV-2", "n5").await.unwrap().attempt(), 2);
     assert_eq!(claim("EV-3", "n6").await.unwrap().attempt(), 2);
+}
+
+fn counter(id: u8) -> CounterAsk {
+    let add = Some(Amount::Number(1));
+    let (window, slice) = (Duration::from_mins(10), Duration::from_secs(30));
+    CounterAsk { id: [id; 16], measure: Measure::Count, add, window, slice, at: NOW }
+}
+
+fn order(amount_total: i64) -> Order {
+    let expires_at = NOW.plus(Duration::from_hours(2));
+    Order { amount_total, currency: "CNY".to_owned(), expires_at, ..Order::default() }
+}
+
+#[tokio::test]
+async fn a_claim_answers_everything_that_the_policy_asks_and_a_retry_counts_nothing_twice() {
+    let store = store(&Clock::manual(NOW));
+    assert_eq!(store.put_order("shop-pay", "20261125-1", order(8800)).await.unwrap(), Registered::New);
+    store.list_add("blocked", "o1", NOW.plus(Duration::from_hours(1))).await.unwrap();
+    let lists = ["o1", "o2"].map(|value| ListAsk { list: "blocked".to_owned(), value: value.to_owned() });
+    let asks = Asks { counters: vec![counter(1)], order: Some("20261125-1".to_owned()), lists: lists.to_vec() };
+    let once = Some(Counted { before: 0, after: 1 });
+    for nonce in ["n1", "n2"] {
+        let claimed =
+            store.claim(authentic("EV-1", nonce, "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+        assert_eq!(
+            *claimed.answers(),
+            Answers { counters: vec![once], order: Some(order(8800)), lists: vec![true, false] }
+        );
+        assert_eq!(store.count(&claimed, &[counter(2)]).await.unwrap(), [once]);
+        assert_eq!(store.count(&claimed, &[]).await.unwrap(), []);
+        claimed.release().await.unwrap();
+    }
+    assert_eq!(store.counters_refused(), 0);
+}
+
+#[tokio::test]
+async fn an_order_is_remembered_for_a_day_after_it_expired_and_told_by_its_number() {
+    let clock = Clock::manual(NOW);
+    let store = store(&clock);
+    let orders = vec![("A".to_owned(), order(1)), ("B".to_owned(), order(2))];
+    assert_eq!(store.put_orders("shop-pay", orders).await.unwrap(), [Registered::New; 2]);
+    assert_eq!(store.put_order("shop-pay", "B", order(3)).await.unwrap(), Registered::Replaced);
+    clock.advance(Duration::from_hours(26));
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), Some(order(1)));
+    assert_eq!(store.order("shop-pay", "B").await.unwrap(), Some(order(3)));
+    assert_eq!(store.order("shop-pay", "C").await.unwrap(), None);
+    clock.advance(Duration::from_hours(2));
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_too_long_or_empty_or_too_much_is_not_registered() {
+    let store = store(&Clock::manual(NOW));
+    let refused = |result: Result<Registered, RegisterError>| result.unwrap_err().to_string();
+    let long = "9".repeat(65);
+    assert_eq!(
+        refused(store.put_order("shop-pay", &long, order(1)).await),
+        "the order number has 65 bytes, and at most 64 are kept"
+    );
+    assert_eq!(refused(store.put_order("shop-pay", "", order(1)).await), "the order number is empty");
+    let payer_openid = Some("o".repeat(129));
+    let one_is_wrong = vec![("A".to_owned(), order(1)), ("B".to_owned(), Order { payer_openid, ..order(2) })];
+    assert!(matches!(
+        store.put_orders("shop-pay", one_is_wrong).await,
+        Err(RegisterError::TooLong { what: "payer_openid", .. })
+    ));
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), None, "all are looked at before any is registered");
+    let many = (0..1001).map(|number| (number.to_string(), order(1))).collect();
+    assert!(matches!(store.put_orders("shop-pay", many).await, Err(RegisterError::TooMany { orders: 1001, .. })));
+    let long = "v".repeat(257);
+    assert!(matches!(store.list_add("blocked", &long, NOW).await, Err(RegisterError::TooLong { .. })));
+    assert!(matches!(store.list_add("", "o1", NOW).await, Err(RegisterError::Empty { .. })));
+}
+
+#[tokio::test]
+async fn a_file_store_knows_after_a_restart_what_was_counted_and_registered() {
+    let dir = tempfile::tempdir().unwrap();
+    let asks = Asks { counters: vec![counter(1)], ..Asks::default() };
+    let store = file_store(dir.path());
+    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+    store.count(&claimed, &[counter(2)]).await.unwrap();
+    drop(claimed);
+    store.put_order("shop-pay", "A", order(1)).await.unwrap();
+    store.list_add("blocked", "o1", NOW.plus(Duration::from_hours(1))).await.unwrap();
+    store.close().await;
+    assert!(matches!(store.put_order("shop-pay", "A", order(1)).await, Err(RegisterError::Store(StoreError::Closed))));
+
+    let store = file_store(dir.path());
+    let (once, twice) = (Some(Counted { before: 0, after: 1 }), Some(Counted { before: 1, after: 2 }));
+    let again = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+    assert_eq!((again.attempt(), &again.answers().counters[..]), (2, &[once][..]));
+    assert_eq!(store.count(&again, &[counter(2)]).await.unwrap(), [once]);
+    let other = store.claim(authentic("EV-2", "n3", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+    assert_eq!(other.answers().counters, [twice]);
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), Some(order(1)));
+    assert_eq!(store.list_show("blocked", None, 10).await.unwrap().values[0].value, "o1");
+    assert!(store.list_remove("blocked", "o1").await.unwrap());
 }

@@ -9,7 +9,7 @@ use aws_lc_rs::cipher::{
 use aws_lc_rs::digest::{self, Context, Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use aws_lc_rs::hmac;
 use aws_lc_rs::iv::FixedLength;
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair};
 use bytes::{Bytes, BytesMut};
 
 /// Smallest and largest modulus that is taken, in bits. A larger one would be a way to make each callback dear.
@@ -22,7 +22,18 @@ const TAG_LEN: usize = 16;
 pub(super) struct RsaPublicKey {
     key: ParsedPublicKey,
     modulus_len: usize,
+    /// SHA-256 of its DER.
+    fingerprint: [u8; 32],
 }
+
+/// Equal where they were read from the same bytes.
+impl PartialEq for RsaPublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for RsaPublicKey {}
 
 /// Why an RSA key is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +53,9 @@ impl RsaPublicKey {
         }
         let modulus_len = bits.div_ceil(8);
         let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der).map_err(|_| RsaKeyError::NotRsa)?;
-        Ok(Self { key, modulus_len })
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(digest::digest(&SHA256, der).as_ref());
+        Ok(Self { key, modulus_len, fingerprint })
     }
 
     /// Bytes that a signature of this key has.
@@ -63,6 +76,48 @@ fn message_digest(timestamp: &[u8], nonce: &[u8], body: &[u8]) -> Digest {
         context.update(part);
     }
     context.finish()
+}
+
+/// An RSA private key that signs what the merchant asks of WeChat, and a MAC key drawn from it for what only this
+/// merchant shall be able to have written.
+pub(super) struct RsaPrivateKey {
+    pair: RsaKeyPair,
+    mac: hmac::Key,
+}
+
+impl RsaPrivateKey {
+    /// From PKCS#8 or PKCS#1 `RSAPrivateKey` in DER. `purpose` sets the MAC apart from other uses of the key.
+    pub(super) fn from_der(der: &[u8], purpose: &[u8]) -> Result<Self, RsaKeyError> {
+        let pair = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der));
+        let pair = pair.map_err(|_| RsaKeyError::NotRsa)?;
+        let bits = pair.public_modulus_len().saturating_mul(8);
+        if !MODULUS_BITS.contains(&bits) {
+            return Err(RsaKeyError::Size(bits));
+        }
+        let drawn = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, der), purpose);
+        Ok(Self { pair, mac: hmac::Key::new(hmac::HMAC_SHA256, drawn.as_ref()) })
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256 over the joined parts. None only if the library fails.
+    pub(super) fn sign(&self, parts: &[&[u8]]) -> Option<Vec<u8>> {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(part);
+        }
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair.sign_digest(&RSA_PKCS1_SHA256, &context.finish(), &mut signature).ok()?;
+        Some(signature)
+    }
+
+    /// HMAC-SHA256 over `message`.
+    pub(super) fn mac(&self, message: &[u8]) -> Vec<u8> {
+        hmac::sign(&self.mac, message).as_ref().to_vec()
+    }
+
+    /// Whether `tag` is the MAC of `message`; constant time.
+    pub(super) fn vouches(&self, message: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.mac, message, tag).is_ok()
+    }
 }
 
 /// Bits of the modulus, of either encoding of an RSA public key.

@@ -23,6 +23,7 @@ fn pay_v3_endpoint() -> PayV3 {
     PayV3::new(pay_v3::Settings {
         window: Duration::from_mins(5),
         verifying_keys: vec![key],
+        downloaded: super::key::SharedKeys::default(),
         api_v3: vec![api_v3],
         mchids: Vec::new(),
         appids: Vec::new(),

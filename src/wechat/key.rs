@@ -3,23 +3,27 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
 
 use super::crypto::{
-    self, Aes256Cbc, Aes256Ecb, Aes256Gcm, BLOCK, HmacSha256, RsaKeyError, RsaPublicKey, without_sign,
+    self, Aes256Cbc, Aes256Ecb, Aes256Gcm, BLOCK, HmacSha256, RsaKeyError, RsaPrivateKey, RsaPublicKey, without_sign,
 };
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
 /// What ids of public keys begin with. The prefix is part of the id (protocol 1.4).
 pub(super) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
+/// How far a certificate's validity is stretched on both sides.
+const VALIDITY_TOLERANCE: Duration = Duration::from_hours(24);
 /// Most digits after the prefix.
 const ID_DIGITS: usize = 64;
 
 /// One RSA public key that may sign callbacks, with the id that `Wechatpay-Serial` names it by.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct VerifyingKey {
     id: Arc<str>,
     key: RsaPublicKey,
@@ -51,6 +55,11 @@ pub enum KeyError {
         "this is the merchant's own API certificate (apiclient_cert.pem), which never verifies a callback: take WeChat's platform certificate, or its public key"
     )]
     MerchantCertificate,
+    /// Something else where the merchant's private key belongs.
+    #[error(
+        "this is no RSA private key in PEM: the merchant's apiclient_key.pem belongs here, which begins with `-----BEGIN PRIVATE KEY-----`"
+    )]
+    NotPrivateKey,
     /// PEM of something else.
     #[error("this PEM block is `{0}`, neither a certificate nor a public key")]
     OtherPem(String),
@@ -111,6 +120,19 @@ fn line_end_hint(line_end: bool) -> &'static str {
 }
 
 impl VerifyingKey {
+    /// Whether it is a bare public key, without a certificate around it.
+    pub fn is_public_key(&self) -> bool {
+        self.valid.is_none()
+    }
+
+    /// Whether its certificate is valid at `now`, with a day's tolerance on both sides: clocks differ, and a callback may
+    /// be late. A bare public key always is.
+    pub fn is_valid(&self, now: UnixTime) -> bool {
+        self.valid.is_none_or(|(not_before, not_after)| {
+            not_after.plus(VALIDITY_TOLERANCE) >= now && not_before.minus(VALIDITY_TOLERANCE) <= now
+        })
+    }
+
     /// From a platform certificate in PEM; its id is the certificate's serial.
     pub fn from_certificate_pem(pem: &str) -> Result<Self, KeyError> {
         let pem = block(pem)?;
@@ -175,6 +197,33 @@ impl VerifyingKey {
     }
 }
 
+/// Keys that come and go while callbacks are verified: downloaded certificates. Clones share them. A reader sees one set
+/// from start to end and takes no lock; whoever downloads swaps the set whole.
+#[derive(Clone, Default)]
+pub struct SharedKeys(Arc<ArcSwap<Vec<Arc<VerifyingKey>>>>);
+
+impl SharedKeys {
+    /// From now on these.
+    pub fn set(&self, keys: Vec<Arc<VerifyingKey>>) {
+        self.0.store(Arc::new(keys));
+    }
+
+    /// Those of now.
+    pub fn get(&self) -> Arc<Vec<Arc<VerifyingKey>>> {
+        self.0.load_full()
+    }
+
+    pub(super) fn load(&self) -> Guard<Arc<Vec<Arc<VerifyingKey>>>> {
+        self.0.load()
+    }
+}
+
+impl fmt::Debug for SharedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedKeys").field(&self.0.load()).finish()
+    }
+}
+
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("VerifyingKey").field(&self.id).finish()
@@ -220,20 +269,102 @@ fn is_merchants(certificate: &X509Certificate<'_>) -> bool {
         || common_name.any(|name| (8..=10).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// An APIv3 key: 32 bytes, used as they are.
+/// An APIv3 key: 32 bytes, used as they are. Equal to another of the same bytes.
 #[derive(Clone)]
-pub struct ApiV3Key(Arc<Aes256Gcm>);
+pub struct ApiV3Key {
+    cipher: Arc<Aes256Gcm>,
+    secret: Secret,
+}
 
 impl ApiV3Key {
     /// Refuses any other length than 32, with a remedy.
     pub fn new(secret: &Secret) -> Result<Self, KeyError> {
         let bytes = secret.expose();
         let refused = KeyError::ApiV3Length { len: bytes.len(), line_end: bytes.ends_with(b"\n") };
-        Aes256Gcm::new(bytes).map(|key| Self(Arc::new(key))).ok_or(refused)
+        let cipher = Arc::new(Aes256Gcm::new(bytes).ok_or(refused)?);
+        Ok(Self { cipher, secret: secret.clone() })
     }
 
     pub(super) fn cipher(&self) -> &Aes256Gcm {
-        &self.0
+        &self.cipher
+    }
+}
+
+impl PartialEq for ApiV3Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+}
+
+impl Eq for ApiV3Key {}
+
+/// The merchant's own API key, with which it signs what it asks of WeChat. It never verifies a callback. Equal to another
+/// of the same number, serial and key.
+#[derive(Clone)]
+pub struct MerchantKey {
+    mchid: Arc<str>,
+    serial: Arc<str>,
+    key: Arc<RsaPrivateKey>,
+}
+
+/// What the MAC of a merchant's key is for.
+const MAC_PURPOSE: &[u8] = b"wxgate downloaded certificates 1";
+
+impl MerchantKey {
+    /// From `apiclient_key.pem` (`PRIVATE KEY` or `RSA PRIVATE KEY`), the merchant's number, and the serial of the API
+    /// certificate that belongs to the key.
+    pub fn from_pem(mchid: &str, serial: &str, pem: &Secret) -> Result<Self, KeyError> {
+        let text = std::str::from_utf8(pem.expose()).map_err(|_| KeyError::NotPrivateKey)?;
+        let is_several = |error: &KeyError| matches!(error, KeyError::SeveralBlocks(_));
+        let pem = block(text).map_err(|error| if is_several(&error) { error } else { KeyError::NotPrivateKey })?;
+        if !matches!(pem.label.as_str(), "PRIVATE KEY" | "RSA PRIVATE KEY") {
+            return Err(KeyError::NotPrivateKey);
+        }
+        let der = zeroize::Zeroizing::new(pem.contents);
+        let key = RsaPrivateKey::from_der(&der, MAC_PURPOSE).map_err(|error| match error {
+            RsaKeyError::NotRsa => KeyError::NotPrivateKey,
+            RsaKeyError::Size(bits) => KeyError::Size { bits },
+        })?;
+        Ok(Self { mchid: Arc::from(mchid), serial: Arc::from(serial.to_ascii_uppercase()), key: Arc::new(key) })
+    }
+
+    /// The merchant's number.
+    pub fn mchid(&self) -> &Arc<str> {
+        &self.mchid
+    }
+
+    /// Serial of its API certificate, upper-case hex.
+    pub fn serial(&self) -> &Arc<str> {
+        &self.serial
+    }
+
+    /// HMAC-SHA256 under a key drawn from the private key: marks what this merchant's gateway wrote itself.
+    pub fn mac(&self, message: &[u8]) -> Vec<u8> {
+        self.key.mac(message)
+    }
+
+    /// Whether `tag` is [`MerchantKey::mac`] of `message`; constant time.
+    pub fn vouches(&self, message: &[u8], tag: &[u8]) -> bool {
+        self.key.vouches(message, tag)
+    }
+
+    pub(super) fn rsa(&self) -> &RsaPrivateKey {
+        &self.key
+    }
+}
+
+impl PartialEq for MerchantKey {
+    fn eq(&self, other: &Self) -> bool {
+        let probe = b"equal";
+        self.mchid == other.mchid && self.serial == other.serial && self.vouches(probe, &other.mac(probe))
+    }
+}
+
+impl Eq for MerchantKey {}
+
+impl fmt::Debug for MerchantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MerchantKey").field("mchid", &self.mchid).field("serial", &self.serial).finish_non_exhaustive()
     }
 }
 

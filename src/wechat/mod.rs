@@ -138,6 +138,11 @@ impl Authentic {
 pub trait Refusal: std::error::Error {
     /// The stable reason.
     fn reason(&self) -> Reason;
+
+    /// The key that it named, if that is all that is wrong.
+    fn unknown_key(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A refusal of whichever protocol.
@@ -148,10 +153,16 @@ pub struct Refused {
     pub reason: Reason,
     /// What the operator should know.
     pub detail: String,
+    /// The key that it named, if no key of that name is known: a download may be due.
+    pub unknown_key: Option<String>,
 }
 
 impl<E: Refusal> From<E> for Refused {
     fn from(refusal: E) -> Self {
-        Self { reason: refusal.reason(), detail: refusal.to_string() }
+        Self {
+            reason: refusal.reason(),
+            detail: refusal.to_string(),
+            unknown_key: refusal.unknown_key().map(str::to_owned),
+        }
     }
 }

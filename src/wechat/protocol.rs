@@ -1,9 +1,12 @@
 //! One endpoint's protocol, whichever it is: the only place that lists them. A protocol's own folder does the work.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Method;
 
 use super::answer::{self, Answer};
+use super::key::VerifyingKey;
 use super::{Authentic, Received, Refused, Screened, ScreenedAs, Verified, VerifiedAs, message, pay_v2, pay_v3, wecom};
 use crate::clock::UnixTime;
 use crate::reason::Reason;
@@ -65,6 +68,22 @@ impl Protocol {
         Some(echo.map(answer::echo).map_err(Refused::from))
     }
 
+    /// The configured keys that verify callbacks; none where a shared secret does.
+    pub fn configured_keys(&self) -> &[Arc<VerifyingKey>] {
+        match self {
+            Self::PayV3(pay) => pay.verifying_keys(),
+            Self::PayV2(_) | Self::Message(_) | Self::WeCom(_) => &[],
+        }
+    }
+
+    /// Every key that verifies callbacks now, configured ones first.
+    pub fn verifying_keys(&self) -> Vec<Arc<VerifyingKey>> {
+        match self {
+            Self::PayV3(pay) => pay.verifying_keys().iter().chain(pay.downloaded().get().iter()).cloned().collect(),
+            Self::PayV2(_) | Self::Message(_) | Self::WeCom(_) => Vec::new(),
+        }
+    }
+
     /// The protocol's name in configuration and audit.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -88,5 +107,9 @@ impl Protocol {
 
 /// What was screened by one protocol is never given to another: an endpoint has one.
 fn another_protocols() -> Refused {
-    Refused { reason: Reason::InternalError, detail: "a callback of another protocol than the endpoint's".to_owned() }
+    Refused {
+        reason: Reason::InternalError,
+        detail: "a callback of another protocol than the endpoint's".to_owned(),
+        unknown_key: None,
+    }
 }

@@ -16,7 +16,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
 use super::guard::{Denied, Right};
-use super::reply::{Problem, Reply};
+use super::reply::{Problem, Reply, json};
 use crate::gate::Gate;
 use crate::observe::Action;
 use crate::store::queue::{MOST_LISTED, Queue, RowId};
@@ -48,6 +48,8 @@ enum Route {
     Release(Queue, RowId),
     /// `POST /v1/dead/redrive`
     Redrive,
+    /// `GET /v1/keys`
+    Keys,
     /// `PUT /v1/orders/{endpoint}/{order_no}`
     PutOrder(String, String),
     /// `GET /v1/orders/{endpoint}/{order_no}`
@@ -66,6 +68,7 @@ enum Route {
 fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     let segments: Vec<&str> = path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
     match segments.as_slice() {
+        ["keys"] => one_of(method, &[(Method::GET, Route::Keys)]),
         ["dead", "redrive"] => one_of(method, &[(Method::POST, Route::Redrive)]),
         ["orders", endpoint] => one_of(method, &[(Method::POST, Route::PutOrders(word(endpoint)?))]),
         ["orders", endpoint, number] => {
@@ -92,7 +95,8 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     }
 }
 
-const HERE: &str = "here are /v1/held, /v1/pending, /v1/dead, /v1/orders and /v1/lists; docs/admin-api.md has them all";
+const HERE: &str =
+    "here are /v1/held, /v1/pending, /v1/dead, /v1/orders, /v1/lists and /v1/keys; docs/admin-api.md has them all";
 
 fn queue(name: &str) -> Result<Queue, Problem> {
     Queue::named(name).ok_or_else(|| not_found(HERE))
@@ -137,6 +141,7 @@ async fn act(gate: &Gate, who: Who, request: Request<Incoming>) -> Result<Reply,
         Route::Drop(queue, id) => queues::drop_row(gate, who, queue, id, query).await,
         Route::Release(queue, id) => queues::release(gate, who, queue, id, query).await,
         Route::Redrive => queues::redrive(gate, who, query).await,
+        Route::Keys => query.finish().map(|()| json(StatusCode::OK, &gate.keys())),
         Route::PutOrder(endpoint, number) => orders::put(gate, who, &endpoint, &number, &body).await,
         Route::GetOrder(endpoint, number) => orders::get(gate, &endpoint, &number, query).await,
         Route::PutOrders(endpoint) => orders::put_many(gate, who, &endpoint, &body).await,
@@ -223,6 +228,7 @@ mod tests {
             ("DELETE", format!("/v1/dead/{id}"), Route::Drop(Queue::Dead, row)),
             ("POST", format!("/v1/held/{id}/release"), Route::Release(Queue::Held, row)),
             ("POST", "/v1/dead/redrive".to_owned(), Route::Redrive),
+            ("GET", "/v1/keys".to_owned(), Route::Keys),
             ("PUT", "/v1/orders/pay/20%2F1".to_owned(), Route::PutOrder("pay".to_owned(), "20/1".to_owned())),
             ("GET", "/v1/orders/pay/201".to_owned(), Route::GetOrder("pay".to_owned(), "201".to_owned())),
             ("POST", "/v1/orders/pay".to_owned(), Route::PutOrders("pay".to_owned())),

@@ -91,7 +91,7 @@ fn diagnose(args: &Args) -> Result<Exit, String> {
 fn judged(file: &Path, judged: Result<Authentic, Refused>) -> Told<'_> {
     match judged {
         Ok(_) => Told { file, cause: Cause::Passes.code(), detail: String::new(), remedy: Cause::Passes.remedy() },
-        Err(Refused { reason, detail }) => {
+        Err(Refused { reason, detail, .. }) => {
             Told { file, cause: reason.code(), detail, remedy: "see the reason in docs/reasons.md" }
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::event::Event;
 use crate::risk::{Cleared, Verdict};
@@ -21,9 +21,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) released_from: Option<Queue>,
 }
 
-/// What the app is told of the verdict; of a stored one, what is read back of its JSON.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// What the app is told of the verdict.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Risk {
     pub(super) score: i64,
     pub(super) action: String,
@@ -36,15 +35,38 @@ impl Default for Risk {
     }
 }
 
+/// What is read back of a stored verdict.
+#[derive(Deserialize)]
+struct Stored {
+    score: i64,
+    action: String,
+    hits: Vec<StoredHit>,
+}
+
+#[derive(Deserialize)]
+struct StoredHit {
+    rule: String,
+    enforced: bool,
+    allowed_by: Option<String>,
+}
+
 impl Risk {
     fn of(verdict: &Verdict) -> Self {
-        Self { score: verdict.score, rules: verdict.rules.clone(), ..Self::default() }
+        let rules = verdict.rules().map(str::to_owned).collect();
+        Self { score: verdict.score(), action: verdict.action().name().to_owned(), rules }
+    }
+
+    /// Of a verdict that was kept with its event. A row without one was never judged: it came under another event's id.
+    fn stored(verdict: &str) -> Self {
+        let Ok(Stored { score, action, hits }) = serde_json::from_str(verdict) else { return Self::default() };
+        let acts = |hit: &StoredHit| hit.enforced && hit.allowed_by.is_none();
+        Self { score, action, rules: hits.into_iter().filter(acts).map(|hit| hit.rule).collect() }
     }
 }
 
 /// A verdict as it is kept with a stored event.
 pub(in crate::gate) fn verdict_as_json(verdict: &Verdict) -> String {
-    serde_json::to_string(&Risk::of(verdict)).expect("strings and numbers always serialize")
+    serde_json::to_string(verdict).expect("strings and numbers always serialize")
 }
 
 impl<'a> Outgoing<'a> {
@@ -68,8 +90,7 @@ impl<'a> Outgoing<'a> {
             received_headers: row.received_headers(),
             idempotency_key: row.idempotency_key(),
             attempt: row.attempt(),
-            // A row without a verdict was never judged: what came under another event's id.
-            risk: serde_json::from_str(row.verdict()).unwrap_or_default(),
+            risk: Risk::stored(row.verdict()),
             released_from: row.released_from(),
         }
     }
@@ -80,16 +101,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_verdict_is_told_as_it_was() {
-        let verdict = Verdict { score: 42, rules: vec!["WXP-1001".to_owned()] };
-        let read: Risk = serde_json::from_str(&verdict_as_json(&verdict)).unwrap();
-        assert_eq!(read, Risk::of(&verdict));
+    fn of_a_stored_verdict_the_rules_that_act_are_told() {
+        let hit = |rule: &str, enforced: bool, allowed_by: Option<&str>| serde_json::json!({ "rule": rule, "enforced": enforced, "allowed_by": allowed_by, "score": 7, "saw": [] });
+        let hits = [hit("WXP-1", true, None), hit("WXP-2", false, None), hit("WXP-3", true, Some("WXP-0"))];
+        let stored = serde_json::json!({ "score": 7, "shadow_score": 14, "action": "hold", "hits": hits }).to_string();
+        let rules = vec!["WXP-1".to_owned()];
+        assert_eq!(Risk::stored(&stored), Risk { score: 7, action: "hold".to_owned(), rules });
+        assert_eq!(Risk::stored(""), Risk::default());
     }
 
     #[test]
-    fn what_is_told_of_a_richer_verdict_is_what_the_app_knows() {
-        let richer = r#"{"score":7,"action":"flag","rules":["a"],"hits":[{"id":"a","score":7}]}"#;
-        let read: Risk = serde_json::from_str(richer).unwrap();
-        assert_eq!((read.score, read.action.as_str(), read.rules.as_slice()), (7, "flag", &["a".to_owned()][..]));
+    fn a_verdict_is_told_alike_whether_it_was_stored_or_not() {
+        let cleared = crate::risk::Policy::default().decide(());
+        assert_eq!(Risk::stored(&verdict_as_json(cleared.verdict())), Risk::of(cleared.verdict()));
     }
 }

@@ -2,8 +2,9 @@
 //! numbers, and holds them until its changes are in the journal's queue: a counter's changes stand in the journal in the order
 //! in which they happened, and none stands there without the event that made it.
 //!
-//! **Memory.** A counter is a row of about 60 bytes and 16 bytes for each slice or value that it holds. All of a shard take
-//! at most [`MOST_BYTES`] / [`SHARDS`]; a counter that would take more is not counted, and the answer says so.
+//! **Memory.** A counter is a row of 64 bytes, in a table that is between 7/16 and 7/8 full, and 16 bytes for each slice or
+//! value that it holds, in a vector that doubles. All of a shard take at most [`MOST_BYTES`] / [`SHARDS`]; a counter that would
+//! take more is not counted, and the answer says so.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,8 +20,9 @@ use crate::risk::ask::{Counted, CounterAsk};
 /// Most memory that counters take together.
 pub(super) const MOST_BYTES: usize = 512 * 1024 * 1024;
 
-/// What a row takes in its table, which is between 7/16 and 7/8 full.
+/// What a row takes in its table, at most.
 const ROW_BYTES: usize = 2 * size_of::<(Key, Counter)>();
+const _: () = assert!(size_of::<(Key, Counter)>() == 64, "the memory figures above are wrong");
 
 /// The shards.
 pub(super) struct Counters {

@@ -41,10 +41,9 @@ fn counters_of_each_measure(value: u64, at: UnixTime) -> [CounterAsk; 5] {
 }
 
 fn told(index: &Index, number: u64, counters: &[CounterAsk], now: UnixTime) -> Vec<Option<Counted>> {
-    match index.claim(&Ask { counters, ..ask(number, now) }, Lease(number), |_| ()).unwrap() {
-        Reply::Claimed { answers, .. } => answers.counters,
-        other => panic!("event {number} was not claimed but {other:?}"),
-    }
+    let reply = index.claim(&Ask { counters, ..ask(number, now) }, Lease(number), |_| ()).unwrap();
+    let Reply::Claimed { answers, .. } = reply else { panic!("event {number} was not claimed but {reply:?}") };
+    answers.counters
 }
 
 fn rows(index: &Index) -> usize {
@@ -180,6 +179,19 @@ fn without_room_for_the_answers_nothing_is_moved_twice() {
     }
     let forgotten = now.plus(Duration::from_hours(2));
     assert_eq!(told(&index, 9_999, &count(forgotten), forgotten), [Some(Counted { before: 0, after: 1 })]);
+}
+
+#[test]
+fn what_an_event_was_told_is_forgotten_when_it_is_done() {
+    let index = Index::bounded(Most { told_bytes: SHARDS * 140, ..MOST });
+    let now = UnixTime::from_secs(1_700_000_000);
+    for number in 0..5_000 {
+        let answers = told(&index, number, &[counter(1, Measure::Count, Amount::Number(1), now)], now);
+        assert!(answers[0].is_some(), "event {number}: the answers of done events take room");
+        let Ask { endpoint, event, content, retention, .. } = ask(number, now);
+        let end = End::Done;
+        index.settle(&Settlement { endpoint, event, content, lease: Lease(number), end, retention, now }, |_| ());
+    }
 }
 
 #[test]

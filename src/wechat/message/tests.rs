@@ -15,6 +15,7 @@ use crate::wechat::{Answer, Protocol, answer, wecom};
 
 mod identity;
 mod replies;
+mod simulated;
 
 #[derive(Deserialize)]
 pub(in crate::wechat) struct Case {

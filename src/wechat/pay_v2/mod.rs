@@ -18,11 +18,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::Method;
 
 use super::key::ApiV2Key;
 use super::xml::{self, XmlError};
-use super::{Authentic, Received, Refusal};
+use super::{Authentic, Received, Refusal, head};
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
@@ -233,11 +233,7 @@ impl PayV2 {
         if *received.method != Method::POST {
             return Err(ScreenError::Method);
         }
-        let mut encodings = received.headers.get_all(header::CONTENT_ENCODING).iter();
-        if !encodings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(ScreenError::Compressed);
-        }
-        Ok(Screened { now })
+        if head::is_plain(received.headers) { Ok(Screened { now }) } else { Err(ScreenError::Compressed) }
     }
 
     /// The signature over exactly the values received; of a refund, which has none, the encryption.

@@ -1,6 +1,7 @@
 //! WeChat Pay APIv3 notifications (protocol 1). `screen` judges the head, this file verifies and opens, `resource`
 //! reads what was inside.
 
+pub mod certificates;
 pub mod diagnosis;
 mod resource;
 mod screen;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::json::{self, At, JsonError, Take};
-use super::key::{ApiV3Key, VerifyingKey};
+use super::key::{ApiV3Key, SharedKeys, VerifyingKey};
 use super::{Authentic, Freshness, Refusal};
 use crate::reason::Reason;
 
@@ -30,8 +31,10 @@ const MAX_NAME: usize = 128;
 pub struct Settings {
     /// Largest distance between `Wechatpay-Timestamp` and our clock, past or future; at the distance itself it is refused.
     pub window: Duration,
-    /// Keys that may sign, by id. At least one.
+    /// Keys that may sign, by id. At least one, unless certificates are downloaded.
     pub verifying_keys: Vec<VerifyingKey>,
+    /// Certificates that may sign as well, as whoever downloads them has them.
+    pub downloaded: SharedKeys,
     /// APIv3 keys, newest first; more than one while the key rotates.
     pub api_v3: Vec<ApiV3Key>,
     /// Merchants that this endpoint serves; empty: any.
@@ -45,6 +48,7 @@ pub struct Settings {
 pub struct PayV3 {
     window: Duration,
     verifying_keys: Vec<Arc<VerifyingKey>>,
+    downloaded: SharedKeys,
     api_v3: Vec<ApiV3Key>,
     mchids: Vec<String>,
     appids: Vec<String>,
@@ -131,13 +135,19 @@ impl Refusal for OpenError {
 impl PayV3 {
     /// An endpoint's protocol from its keys and bindings.
     pub fn new(settings: Settings) -> Self {
-        let Settings { window, verifying_keys, api_v3, mchids, appids } = settings;
-        Self { window, verifying_keys: verifying_keys.into_iter().map(Arc::new).collect(), api_v3, mchids, appids }
+        let Settings { window, verifying_keys, downloaded, api_v3, mchids, appids } = settings;
+        let verifying_keys = verifying_keys.into_iter().map(Arc::new).collect();
+        Self { window, verifying_keys, downloaded, api_v3, mchids, appids }
     }
 
-    /// Ids of the keys that may sign, with the end of their validity.
-    pub fn verifying_keys(&self) -> impl Iterator<Item = &VerifyingKey> {
-        self.verifying_keys.iter().map(|key| &**key)
+    /// The configured keys that may sign.
+    pub fn verifying_keys(&self) -> &[Arc<VerifyingKey>] {
+        &self.verifying_keys
+    }
+
+    /// The downloaded certificates that may sign now.
+    pub fn downloaded(&self) -> &SharedKeys {
+        &self.downloaded
     }
 
     pub(super) fn verify(screened: Screened, body: Bytes) -> Result<Verified, VerifyError> {

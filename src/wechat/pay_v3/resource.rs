@@ -200,7 +200,6 @@ impl<'de> Resource<'de> {
             amount_payer_refund: self.payer_refund,
             amount_transfer: self.transfer_amount.or(self.total_amount),
             currency: owned(self.currency),
-            fingerprint: None,
             body,
             ..Event::default()
         }

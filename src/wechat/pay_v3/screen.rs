@@ -2,7 +2,6 @@
 //! order of protocol section 0: method, headers once each, probe, signature type, timestamp, key, form of the signature.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
@@ -18,7 +17,7 @@ pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("wechatpay-time
 pub(super) const NONCE: HeaderName = HeaderName::from_static("wechatpay-nonce");
 pub(super) const SERIAL: HeaderName = HeaderName::from_static("wechatpay-serial");
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("wechatpay-signature");
-const SIGNATURE_TYPE: HeaderName = HeaderName::from_static("wechatpay-signature-type");
+pub(super) const SIGNATURE_TYPE: HeaderName = HeaderName::from_static("wechatpay-signature-type");
 
 /// The one type of signature that is supported; also meant where none is named (protocol 1.2).
 const RSA: &[u8] = b"WECHATPAY2-SHA256-RSA2048";
@@ -28,8 +27,6 @@ pub(super) const PROBE: &[u8] = b"WECHATPAY/SIGNTEST/";
 const MAX_NONCE: usize = 128;
 const MAX_SERIAL: usize = 128;
 const MAX_SIGNATURE: usize = 1024;
-/// How far a certificate's validity is stretched on both sides: clocks differ, and a callback may be late.
-const VALIDITY_TOLERANCE: Duration = Duration::from_hours(24);
 
 /// See [`super::super::Screened`].
 #[derive(Debug)]
@@ -105,6 +102,23 @@ impl Refusal for ScreenError {
             Self::SignatureLength => Reason::BadSignature,
         }
     }
+
+    fn unknown_key(&self) -> Option<&str> {
+        match self {
+            Self::UnknownSerial(serial) => Some(serial),
+            Self::Method
+            | Self::Missing(_)
+            | Self::Repeated(_)
+            | Self::Form(_)
+            | Self::Compressed
+            | Self::Probe
+            | Self::SignatureType
+            | Self::Timestamp
+            | Self::Window { .. }
+            | Self::Expired(_)
+            | Self::SignatureLength => None,
+        }
+    }
 }
 
 impl PayV3 {
@@ -133,7 +147,7 @@ impl PayV3 {
         if signature.len() != key.rsa().signature_len() {
             return Err(ScreenError::SignatureLength);
         }
-        Ok(Screened { timestamp: timestamp.clone(), nonce: nonce.clone(), signature, signed_at, key: Arc::clone(key) })
+        Ok(Screened { timestamp: timestamp.clone(), nonce: nonce.clone(), signature, signed_at, key })
     }
 
     fn within_window(&self, timestamp: &HeaderValue, now: UnixTime) -> Result<UnixTime, ScreenError> {
@@ -143,17 +157,16 @@ impl PayV3 {
         })
     }
 
-    /// The key is chosen by the serial of this message, never by a mode (protocol 1.4).
-    fn key_named(&self, serial: &HeaderValue, now: UnixTime) -> Result<&Arc<VerifyingKey>, ScreenError> {
+    /// The key is chosen by the serial of this message, never by a mode (protocol 1.4). Configured keys come first.
+    fn key_named(&self, serial: &HeaderValue, now: UnixTime) -> Result<Arc<VerifyingKey>, ScreenError> {
         if serial.len() > MAX_SERIAL {
             return Err(ScreenError::Form(SERIAL));
         }
         let name = serial.to_str().map_err(|_| ScreenError::Form(SERIAL))?;
-        let key = self.verifying_keys.iter().find(|key| key.is_named(name));
+        let downloaded = self.downloaded.load();
+        let key = self.verifying_keys.iter().chain(downloaded.iter()).find(|key| key.is_named(name));
         let key = key.ok_or_else(|| ScreenError::UnknownSerial(name.escape_default().to_string()))?;
-        let ended = key.not_after().is_some_and(|end| end.plus(VALIDITY_TOLERANCE) < now);
-        let not_begun = key.not_before().is_some_and(|begin| begin.minus(VALIDITY_TOLERANCE) > now);
-        if ended || not_begun { Err(ScreenError::Expired(Arc::clone(key.id()))) } else { Ok(key) }
+        if key.is_valid(now) { Ok(Arc::clone(key)) } else { Err(ScreenError::Expired(Arc::clone(key.id()))) }
     }
 }
 
@@ -189,7 +202,7 @@ impl Screened {
 }
 
 /// A header that must be there, once: two values, even equal ones, could be judged by one and signed by the other.
-fn once(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, ScreenError> {
+pub(super) fn once(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, ScreenError> {
     let mut values = headers.get_all(&name).iter();
     match (values.next(), values.next()) {
         (None, _) => Err(ScreenError::Missing(name)),
@@ -200,7 +213,7 @@ fn once(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, ScreenErr
 }
 
 /// Absent or empty means RSA; what is unknown is refused, never ignored (protocol 1.2).
-fn is_rsa(headers: &HeaderMap) -> Result<(), ScreenError> {
+pub(super) fn is_rsa(headers: &HeaderMap) -> Result<(), ScreenError> {
     let mut types = headers.get_all(SIGNATURE_TYPE).iter();
     match (types.next(), types.next()) {
         (_, Some(_)) => Err(ScreenError::Repeated(SIGNATURE_TYPE)),
@@ -210,7 +223,7 @@ fn is_rsa(headers: &HeaderMap) -> Result<(), ScreenError> {
 }
 
 /// Standard alphabet, padded, canonical: one signature has one spelling (protocol 6.17).
-fn decode(signature: &HeaderValue) -> Result<Vec<u8>, ScreenError> {
+pub(super) fn decode(signature: &HeaderValue) -> Result<Vec<u8>, ScreenError> {
     let refused = ScreenError::Form(SIGNATURE);
     if signature.len() > MAX_SIGNATURE {
         return Err(refused);

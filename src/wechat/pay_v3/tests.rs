@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::*;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
+use crate::wechat::key::SharedKeys;
 use crate::wechat::{Protocol, Received};
 
 #[derive(Deserialize)]
@@ -81,6 +82,7 @@ fn protocol(keys: &Keys) -> Protocol {
     Protocol::PayV3(PayV3::new(Settings {
         window: Duration::from_mins(5),
         verifying_keys: verifying_keys.collect(),
+        downloaded: SharedKeys::default(),
         api_v3: vec![ApiV3Key::new(&Secret::new(keys.apiv3_key.clone().into_bytes())).unwrap()],
         mchids: keys.mchids.clone(),
         appids: keys.appids.clone(),

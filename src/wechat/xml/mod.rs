@@ -88,7 +88,6 @@ impl<'a> Element<'a> {
 
     /// The text of the one child of this name, if there is a child of this name. Two of them, or one that has children
     /// itself, are errors: another reader could take the other one.
-    #[allow(dead_code)] // for message push and WeCom
     pub(super) fn only(&self, name: &str) -> Result<Option<&str>, XmlError> {
         let mut named = self.children().iter().filter(|child| child.name == name);
         let Some(child) = named.next() else { return Ok(None) };

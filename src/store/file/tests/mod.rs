@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm, reason = "a test may panic")]
 
 mod compaction;
+mod counted;
 mod crash;
 mod trouble;
 

@@ -189,7 +189,7 @@ impl PayV3 {
     }
 
     fn keys_for_diagnosis(&self) -> Vec<Arc<VerifyingKey>> {
-        self.verifying_keys.clone()
+        self.verifying_keys.iter().chain(self.downloaded().get().iter()).cloned().collect()
     }
 }
 

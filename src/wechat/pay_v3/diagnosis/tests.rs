@@ -65,6 +65,7 @@ impl Scene {
         let pay = PayV3::new(Settings {
             window: Duration::from_mins(5),
             verifying_keys: self.keys.iter().map(key).collect(),
+            downloaded: crate::wechat::key::SharedKeys::default(),
             api_v3: vec![ApiV3Key::new(&Secret::new(self.api_v3.clone().into_bytes())).unwrap()],
             mchids: self.mchids.clone(),
             appids: Vec::new(),
