@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::gate::endpoint::{Endpoint, Settings as EndpointSettings};
 use crate::gate::routes::Routes;
+use crate::gate::worker::Deliveries;
 use crate::gate::{Bounds, Gate};
 use crate::keyring::Keyring;
 use crate::keyring::expiry::Expiries;
@@ -30,6 +31,7 @@ pub struct App {
     keyring: Keyring,
     expiries: AbortHandle,
     server: Server,
+    deliveries: Deliveries,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
     stop_admin: watch::Sender<bool>,
 }
@@ -51,6 +53,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The thread that delivers.
+    #[error("cannot start the thread of deliveries: {0}")]
+    Deliveries(io::Error),
     /// The server.
     #[error(transparent)]
     Server(#[from] server::StartError),
@@ -77,7 +82,8 @@ impl App {
         };
         let server = Server::start(&config.server, &gate)?;
         let expiries = tokio::spawn(watch_expiries(Arc::clone(&gate))).abort_handle();
-        Ok(Self { gate, keyring, expiries, server, admin, stop_admin })
+        let deliveries = Deliveries::start(Arc::clone(&gate)).map_err(StartError::Deliveries)?;
+        Ok(Self { gate, keyring, expiries, server, deliveries, admin, stop_admin })
     }
 
     /// Takes keys, endpoints and limits of a new configuration; callbacks under way finish on the old ones. Listeners,
@@ -105,13 +111,17 @@ impl App {
         self.admin.as_ref().map(|(address, _)| *address)
     }
 
-    /// Not ready first, then no new connections, then what is in flight finishes, then the store is closed: in this
-    /// order, so that nothing that was answered is lost and nothing that is lost was answered.
+    /// Not ready first, then no new connections, then what is in flight finishes, deliveries included, then the store is
+    /// closed: in this order, so that nothing that was answered is lost and nothing that is lost was answered.
     pub async fn shutdown(self) {
         self.gate.drain();
         self.expiries.abort();
-        let server = self.server;
-        if tokio::task::spawn_blocking(move || server.shutdown()).await.is_err() {
+        let (server, deliveries) = (self.server, self.deliveries);
+        let ended = tokio::task::spawn_blocking(move || {
+            server.shutdown();
+            deliveries.stop();
+        });
+        if ended.await.is_err() {
             tracing::error!("the server did not shut down cleanly");
         }
         self.gate.store().close().await;

@@ -1,6 +1,7 @@
 //! What rules, upstreams and audit see of a callback: one event, whatever protocol it came by.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
@@ -8,7 +9,10 @@ use crate::clock::UnixTime;
 ///
 /// A field is none if the event does not have it, or has it in another form than the protocol's (a text beyond 1024
 /// bytes, an amount that is no whole number): nothing is lost by that, `body` is always the whole.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+///
+/// Its serialized form is that of stored rows: fields are added, never renamed. The body is not part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Event {
     /// WeChat's own id of the notification; the same in every retry. At most 128 bytes.
     pub id: String,
@@ -84,5 +88,6 @@ pub struct Event {
     /// signature of each try in it, virtual payment counts its retries in RetryTimes.
     pub fingerprint: Option<[u8; 32]>,
     /// The decrypted JSON, byte for byte as WeChat encrypted it; of XML its JSON.
+    #[serde(skip)]
     pub body: Bytes,
 }

@@ -12,6 +12,10 @@ pub enum Outcome {
     Duplicate,
     /// Stored durably for a person.
     Held,
+    /// Stored durably, delivered in the background.
+    Queued,
+    /// Kept back by the policy: not forwarded, kept for review, and not taken as success.
+    Rejected,
     /// Not authentic, malformed, stale or replayed.
     Refused,
     /// Over a rate limit, or from a banned address.
@@ -53,6 +57,12 @@ reasons! {
     Duplicate = "duplicate" => Duplicate, 200;
     /// The same event id as an earlier event, with other content: kept for a person (I8).
     IdConflict = "id-conflict" => Held, 200;
+    /// The policy keeps the event for a person.
+    Held = "held" => Held, 200;
+    /// The event waits for its delivery in the background (`ack = "after-store"`).
+    Queued = "queued" => Queued, 200;
+    /// The policy rejects the event; it is kept for review.
+    RiskRejected = "risk-rejected" => Rejected, 403;
 
     /// No endpoint has this path and host.
     UnknownRoute = "unknown-route" => Refused, 404;
@@ -156,6 +166,9 @@ impl Reason {
             | Self::Forwarded
             | Self::Duplicate
             | Self::IdConflict
+            | Self::Held
+            | Self::Queued
+            | Self::RiskRejected
             | Self::UnknownRoute
             | Self::SourceNotAllowed
             | Self::TimestampOutOfWindow
@@ -192,6 +205,8 @@ impl Outcome {
         Self::Forwarded,
         Self::Duplicate,
         Self::Held,
+        Self::Queued,
+        Self::Rejected,
         Self::Refused,
         Self::Limited,
         Self::Busy,
@@ -205,6 +220,8 @@ impl Outcome {
             Self::Forwarded => "forwarded",
             Self::Duplicate => "duplicate",
             Self::Held => "held",
+            Self::Queued => "queued",
+            Self::Rejected => "rejected",
             Self::Refused => "refused",
             Self::Limited => "limited",
             Self::Busy => "busy",
@@ -215,8 +232,8 @@ impl Outcome {
     /// Whether WeChat is told that the callback was taken, so that it stops trying.
     pub const fn is_success(self) -> bool {
         match self {
-            Self::Answered | Self::Forwarded | Self::Duplicate | Self::Held => true,
-            Self::Refused | Self::Limited | Self::Busy | Self::Failed => false,
+            Self::Answered | Self::Forwarded | Self::Duplicate | Self::Held | Self::Queued => true,
+            Self::Rejected | Self::Refused | Self::Limited | Self::Busy | Self::Failed => false,
         }
     }
 }

@@ -6,8 +6,11 @@ mod captured;
 mod check;
 mod demo;
 mod doctor;
+mod gateway;
 mod init;
 mod keys;
+mod queues;
+mod registers;
 mod report;
 mod rules;
 mod run;
@@ -38,8 +41,18 @@ enum Command {
     Check(check::Args),
     /// Judge captured requests offline, as the gateway would
     Verify(verify::Args),
+    /// Events that are kept for a person: list, show, release, drop
+    Held(queues::HeldArgs),
+    /// Events that wait for their delivery: list, show, drop
+    Pending(queues::PendingArgs),
+    /// Events whose delivery was given up: list, show, release, redrive, drop
+    Dead(queues::DeadArgs),
     /// Say why captured requests do not pass, and what to do about it
     Doctor(doctor::Args),
+    /// What is to be paid, as the merchant's app registers it: put, get
+    Orders(registers::OrdersArgs),
+    /// Lists that rules look into: add, remove, show
+    Lists(registers::ListsArgs),
     /// Say which keys are trusted, until when, and which of them can go
     Keys(keys::Args),
     /// Check, test and explain risk rules
@@ -77,7 +90,12 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Held(args) => queues::held(&args),
+        Command::Pending(args) => queues::pending(&args),
+        Command::Dead(args) => queues::dead(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Orders(args) => registers::orders(&args),
+        Command::Lists(args) => registers::lists(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Sim(args) => sim::run(&args),

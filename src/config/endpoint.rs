@@ -13,7 +13,8 @@ use super::reference::Outside;
 use super::rules::{self, Rules};
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
-use crate::gate::upstream::{self, Format};
+use crate::gate::upstream::{self, Ack, Format};
+use crate::gate::worker;
 use crate::secret::Secret;
 use crate::wechat::pay_v2::SignType;
 use crate::{keyring, limit};
@@ -107,6 +108,7 @@ fn endpoint(
         .and_then(|upstream| read_upstream(&upstream, outside, findings));
     let named = protocol.as_ref().map_or("", |(protocol, _)| protocol.name());
     let policy = rules::policy(table.take("rules").as_ref(), rules, named, findings);
+    let queue = queue(&mut table, findings);
     table.finish(findings);
     let targets = upstream.iter().flat_map(|(_, targets)| targets.clone()).collect();
     let settings = match (&route, protocol, upstream, policy) {
@@ -119,6 +121,7 @@ fn endpoint(
             allow_from: allow_from.into_iter().map(|(range, _)| range).collect(),
             limits,
             upstream,
+            queue,
             window,
             policy,
         }),
@@ -300,25 +303,29 @@ fn read_upstream(
         let hint = "WeChat hangs up after 5 s; the rest is for the way, the signature and the store";
         v.duration(findings, Duration::from_millis(10)..=MAX_UPSTREAM_TIMEOUT, hint)
     });
-    ack(&mut table, findings);
+    let ack = table.take_or("ack", Ack::AfterUpstream, |v| {
+        v.choice(findings, &[("after-upstream", Ack::AfterUpstream), ("after-store", Ack::AfterStore)])
+    });
     let signing = signing(&mut table, outside, findings);
     table.finish(findings);
     let urls = targets.iter().map(|(url, _)| url.clone()).collect();
-    Some((upstream::Settings { urls, format, timeout, signing }, targets))
+    Some((upstream::Settings { urls, format, timeout, ack, signing }, targets))
 }
 
-fn ack(table: &mut Table<'_>, findings: &mut Findings<'_>) {
-    let Some(value) = table.take("ack") else { return };
-    if value.as_str() == Some("after-store") {
-        let message = format!("`{}` \"after-store\" is not supported by this version", value.name());
-        findings.problem(
-            value.at(),
-            message,
-            "\"after-upstream\", the default, answers WeChat when the app has answered",
-        );
-    } else {
-        value.choice(findings, &[("after-upstream", ())]);
-    }
+/// `queue`: how what waits is delivered.
+fn queue(table: &mut Table<'_>, findings: &mut Findings<'_>) -> worker::Settings {
+    let mut settings = worker::Settings::default();
+    let hint = "queue = { max_age = \"1d\", concurrency = 8 }";
+    let Some(mut queue) = table.take("queue").and_then(|value| value.table(findings, hint)) else { return settings };
+    settings.max_age = queue.take_or("max_age", settings.max_age, |v| {
+        let hint = "what is older is given up and goes to `dead`, where it waits for a person";
+        v.duration(findings, Duration::from_mins(1)..=Duration::from_hours(24 * 30), hint)
+    });
+    settings.concurrency = queue.take_or("concurrency", settings.concurrency, |v| {
+        v.count(findings, 1..=256, "deliveries to the app at once, beside the callbacks that are forwarded directly")
+    });
+    queue.finish(findings);
+    settings
 }
 
 fn read_url(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Uri> {

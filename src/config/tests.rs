@@ -37,6 +37,7 @@ fn site() -> TempDir {
         ("apiclient_key.pem", include_str!("../sim/keys/apiclient_key.pem").to_owned()),
         ("apiv3.key", format!("{APIV3_KEY}\n")),
         ("admin.token", SECRET.to_owned()),
+        ("seal.key", "5a".repeat(32)),
         ("signing.key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
     ] {
         fs::write(keys.join(name), secret).unwrap();
@@ -120,6 +121,7 @@ fn the_documented_example_is_read_as_it_says() {
     assert_eq!(admin.unwrap().token.unwrap().expose(), SECRET.as_bytes());
     assert_eq!(store.engine, EngineSettings::File(site.path().join("wxgate.db")));
     assert_eq!(store.retention, Duration::from_hours(72));
+    assert_eq!(store.seal_keys[0].len(), 32);
     assert_eq!(audit.target, AuditTarget::File(site.path().join("audit.ndjson")));
     let [endpoint] = endpoints.as_slice() else { panic!() };
     assert_eq!((&*endpoint.name, &*endpoint.path), ("shop-pay", "/notify/shop-pay"));
@@ -189,8 +191,8 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
         let Config { server, admin, store, audit, endpoints } = config;
         let endpoint = &endpoints[0];
         format!(
-            "{server:?}{admin:?}{store:?}{audit:?}{:?}{:?}{:?}",
-            endpoint.limits, endpoint.upstream, endpoint.window
+            "{server:?}{admin:?}{store:?}{audit:?}{:?}{:?}{:?}{:?}",
+            endpoint.limits, endpoint.upstream, endpoint.queue, endpoint.window
         )
     };
     for (section, key, default) in documented() {
@@ -202,6 +204,7 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
             "[server]" | "[store]" | "[audit]" => format!("{section}\n{line}\n{SHORT}"),
             "[endpoint.NAME]" => in_endpoint(&line),
             "upstream" => in_upstream(&line),
+            "queue" => in_endpoint(&format!("queue = {{ {line} }}")),
             "[admin]" => {
                 let [without, with] = ["", &line].map(|line| format!("[admin]\n{line}\n{SHORT}"));
                 assert_eq!(said(&self::config(&site, &without)), said(&self::config(&site, &with)), "{line}");
@@ -274,6 +277,7 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
                 "keys.public = [{ id = \"PUB_KEY_ID_1\", file = \"keys/pub_key.pem\", zzz = 1 }]\nkeys.cert",
             ),
         ),
+        ("queue", in_endpoint(&format!("queue = {{ {unknown} }}"))),
         ("keys.download", in_endpoint(&format!("keys.download = {{ {unknown} }}"))),
         ("expect", in_endpoint(&format!("expect = {{ {unknown} }}"))),
         ("upstream", in_upstream(unknown)),
@@ -471,6 +475,13 @@ fn numbers_outside_of_their_bounds_are_refused() {
     refuses(&site, &format!("[server]\nthreads = -1\n{SHORT}"), 2, "`-1`");
     refuses(&site, &format!("[server]\nmax_body = 1048576\n{SHORT}"), 2, "1MiB");
     refuses(&site, &in_endpoint("limits = { per_ip = \"0/s\" }"), 2, "100/s");
+    fs::write(site.path().join("keys/short.key"), "5a".repeat(31)).unwrap();
+    let seal = |keys: &str| format!("[store]\nseal_key = {keys}\n{SHORT}");
+    refuses(&site, &seal("{ file = \"keys/short.key\" }"), 2, "62 characters, expected a key of 32 bytes");
+    refuses(&site, &seal("[{ file = \"keys/seal.key\" }, { file = \"keys/seal.key\" }]"), 2, "the same key twice");
+    refuses(&site, &in_endpoint("queue = { max_age = \"31d\" }"), 2, "from 1m to 30d");
+    refuses(&site, &in_endpoint("queue = { concurrency = 0 }"), 2, "from 1 to 256");
+    refuses(&site, &in_upstream("ack = \"after-stor\""), 8, "did you mean \"after-store\"?");
     refuses(&site, &in_endpoint("limits = { ban = \"1h\" }"), 2, "bans nobody");
 }
 
@@ -506,11 +517,9 @@ fn what_this_version_does_not_do_is_refused_and_never_ignored() {
         (format!("[store]\nurl = \"redis://127.0.0.1\"\n{SHORT}"), 2),
         (format!("[store]\non_outage = \"local\"\n{SHORT}"), 2),
         (format!("[store]\ntimeout = \"200ms\"\n{SHORT}"), 2),
-        (format!("[store]\nseal_key = {{ file = \"seal.key\" }}\n{SHORT}"), 2),
         (format!("[rules]\ndir = \"rules\"\n{SHORT}"), 1),
         (in_endpoint("rules = [\"payment-core\"]"), 2),
         (SHORT.replace("/notify", "/notify/{appid}"), 2),
-        (in_upstream("ack = \"after-store\""), 8),
         (SHORT.replace("http://", "https://"), 7),
     ];
     for (text, line) in not_supported {
@@ -577,7 +586,7 @@ fn certificates_are_warned_of_thirty_days_before_they_end() {
     // The certificate of the vectors ends on 2034-01-01.
     assert_eq!(at("2033-11-01T00:00:00Z"), "");
     let soon = at("2033-12-10T00:00:00Z");
-    assert!(soon.starts_with("wxgate.toml:36:22: the certificate 72A4C2558D72EF0E"), "{soon}");
+    assert!(soon.starts_with("wxgate.toml:38:22: the certificate 72A4C2558D72EF0E"), "{soon}");
     assert!(soon.contains("expires on 2034-01-01"), "{soon}");
     assert!(at("2035-01-01T00:00:00Z").contains("expired on"));
 }
@@ -612,7 +621,7 @@ fn what_takes_a_restart_is_named() {
     assert_eq!(before.changed(&now), ["server.listen", "server.threads", "store.retention", "audit.keep"]);
     fs::write(site.path().join("keys/admin.token"), "another").unwrap();
     assert_eq!(before.changed(&config(&site, &example()).fixed()), ["admin.token"]);
-    assert_eq!(before.changed(&config(&site, SHORT).fixed()), ["server.trusted_proxies", "admin"]);
+    assert_eq!(before.changed(&config(&site, SHORT).fixed()), ["server.trusted_proxies", "admin", "store.seal_key"]);
 }
 
 /// Pieces that configurations are made of, so that arbitrary text gets past the first character.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::upstream::{self, Upstream};
+use super::worker;
 use crate::clock::UnixTime;
 use crate::keyring::report::{EndpointKeys, Known};
 use crate::keyring::{self, Keyring, Source};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub limits: limit::Settings,
     /// `upstream`
     pub upstream: upstream::Settings,
+    /// `queue`
+    pub queue: worker::Settings,
     /// How far a timestamp may be off.
     pub window: Duration,
     /// `rules`
@@ -68,6 +71,7 @@ pub struct Endpoint {
     pub(super) policy: Policy,
     pub(super) terms: Terms,
     pub(super) upstream: Upstream,
+    queue: worker::Settings,
     pub(super) metrics: Arc<EndpointMetrics>,
     /// Where its certificates are downloaded.
     source: Option<Arc<Source>>,
@@ -145,6 +149,7 @@ impl Endpoint {
             policy: settings.policy,
             terms: Terms { endpoint: name, lease, window: settings.window },
             upstream,
+            queue: settings.queue,
             metrics,
             source,
         }
@@ -168,6 +173,11 @@ impl Endpoint {
     /// Rate limits and bans.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// How its queue is delivered.
+    pub fn queue(&self) -> worker::Settings {
+        self.queue
     }
 
     /// Every key that verifies its callbacks now.

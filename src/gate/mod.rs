@@ -1,6 +1,7 @@
-//! The flow: one callback from top to bottom ([`pipeline`]), what it belongs to ([`endpoint`]), and the one way out
-//! ([`upstream`]).
+//! The flow: one callback from top to bottom ([`pipeline`]), what it belongs to ([`endpoint`]), the one way out
+//! ([`upstream`]), and what goes that way later ([`worker`]).
 
+mod backoff;
 mod body;
 pub mod endpoint;
 mod judgement;
@@ -9,6 +10,7 @@ mod reply;
 pub mod routes;
 mod stop;
 pub mod upstream;
+pub mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -10,7 +10,7 @@
 //! 4 open     decrypt, decode, check that it belongs here
 //! 5 claim    nonce, event, counters: one round trip to the store
 //! 6 decide   risk policy
-//! 7 act      forward to the upstream; commit or release
+//! 7 act      forward to the upstream, or keep for that; commit or release
 //! 8 answer   in the protocol's own form, with one audit record
 //! ```
 
@@ -26,12 +26,13 @@ use super::body;
 use super::endpoint::Endpoint;
 use super::reply::Reply;
 use super::stop::{At as _, Stop};
-use super::upstream::{Attempt, Pool, UpstreamError};
+use super::upstream::{Ack, Attempt, Pool, UpstreamError, verdict_as_json};
 use super::{Gate, InFlight};
 use crate::clock::UnixTime;
 use crate::observe::{Record, Stage};
 use crate::reason::Reason;
 use crate::risk::ask::Asks;
+use crate::store::Beside;
 use crate::wechat::{self, Answer, Received, Screened};
 
 /// One worker thread's share of the gate: its own connections to upstreams.
@@ -148,11 +149,15 @@ impl Worker {
         reply.note(&authentic);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let claimed = self.gate.store.claim(authentic, &endpoint.terms, &Asks::default(), now).await;
+        let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, &Asks::default(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
         let cleared = endpoint.policy.decide(claimed);
         record.close(Stage::Decide);
+        if endpoint.upstream.ack() == Ack::AfterStore {
+            let beside = Beside { verdict: &verdict_as_json(cleared.verdict()), headers: &headers };
+            return cleared.into_subject().queue(beside).await.map(|()| Reason::Queued).at(record, Stage::Settle);
+        }
 
         let attempt = Attempt { received: &headers, now };
         let end = endpoint.upstream.forward(&self.pool, &cleared, attempt).await;

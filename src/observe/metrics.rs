@@ -16,7 +16,7 @@ use prometheus::{
 };
 
 use super::verdicts::{EndpointVerdicts, RuleMetrics, SCORE_BUCKETS};
-use super::{Readings, Stage};
+use super::{DeliveryEnd, Readings, Stage};
 use crate::clock::UnixTime;
 use crate::reason::{Outcome, Reason};
 use crate::risk::{RuleSet, Verdict};
@@ -102,6 +102,14 @@ metrics! {
     RULES_INFO = "gauge" "wxgate_rules_info" { ruleset, digest, version };
     /// What was done without something that belongs to it
     DEGRADED = "counter" "wxgate_degraded_total" { what };
+    /// Events in each queue
+    QUEUE_EVENTS = "gauge" "wxgate_queue_events" { endpoint, queue };
+    /// How long the oldest event of a queue has been in it
+    QUEUE_OLDEST = "gauge" "wxgate_queue_oldest_seconds" { endpoint, queue };
+    /// Rows of queues that did not open
+    QUEUE_QUARANTINED = "counter" "wxgate_queue_quarantined_total" {};
+    /// Attempts at deliveries out of the queue
+    DELIVERIES = "counter" "wxgate_deliveries_total" { endpoint, result };
     /// Reloads of the configuration
     CONFIG_RELOADS = "counter" "wxgate_config_reloads_total" { result };
     /// Audit records that were lost
@@ -160,6 +168,10 @@ pub(super) struct Metrics {
     bans_active: IntGauge,
     store_up: IntGauge,
     rules: RuleMetrics,
+    queue_events: IntGaugeVec,
+    queue_oldest: IntGaugeVec,
+    quarantined: IntCounter,
+    deliveries: IntCounterVec,
     reloads_taken: IntCounter,
     reloads_rejected: IntCounter,
     pub(super) in_flight: IntGauge,
@@ -210,6 +222,10 @@ impl Metrics {
                 info: registered(&registry, IntGaugeVec::new(RULES_INFO.opts(), RULES_INFO.labels)),
                 degraded: degraded.with_label_values(&["verdict"]),
             },
+            queue_events: registered(&registry, IntGaugeVec::new(QUEUE_EVENTS.opts(), QUEUE_EVENTS.labels)),
+            queue_oldest: registered(&registry, IntGaugeVec::new(QUEUE_OLDEST.opts(), QUEUE_OLDEST.labels)),
+            quarantined: registered(&registry, IntCounter::with_opts(QUEUE_QUARANTINED.opts())),
+            deliveries: counters(DELIVERIES),
             reloads_taken: reloads.with_label_values(&["taken"]),
             reloads_rejected: reloads.with_label_values(&["rejected"]),
             in_flight: gauge(IN_FLIGHT),
@@ -240,6 +256,7 @@ impl Metrics {
             upstream_requests: self.upstream_requests.clone(),
             upstream_statuses: (0..STATUSES).map(|_| OnceLock::new()).collect(),
             upstream_none: self.upstream_requests.with_label_values(&[&**name, "none"]),
+            deliveries: DeliveryEnd::ALL.map(|end| self.deliveries.with_label_values(&[&**name, end.name()])),
         }
     }
 
@@ -270,6 +287,7 @@ impl Metrics {
         self.bans_active.set(i64::try_from(readings.bans_active).unwrap_or(i64::MAX));
         self.store_up.set(i64::from(readings.is_store_up));
         let mut expiring = self.expiring.lock();
+        self.read_queues(readings);
         let before = std::mem::take(&mut *expiring);
         for expiry in &readings.expiries {
             self.key_expires.with_label_values(&[&*expiry.endpoint, &*expiry.key]).set(expiry.not_after.secs());
@@ -278,6 +296,20 @@ impl Metrics {
         for (endpoint, key) in before.iter().filter(|series| !expiring.contains(series)) {
             // It fails only if there is no such series, which is what is wanted.
             let _ = self.key_expires.remove_label_values(&[&**endpoint, &**key]);
+        }
+    }
+
+    /// Under the lock of [`Metrics::read`], so that two readers do not count one rise twice.
+    fn read_queues(&self, readings: &Readings) {
+        self.quarantined.inc_by(readings.quarantined.saturating_sub(self.quarantined.get()));
+        self.queue_events.reset(); // an endpoint that is no longer configured and has no rows is no longer told
+        self.queue_oldest.reset();
+        for reading in &readings.queues {
+            let labels = [&*reading.endpoint, reading.queue];
+            let events = i64::try_from(reading.events).unwrap_or(i64::MAX);
+            self.queue_events.with_label_values(&labels).set(events);
+            let oldest = i64::try_from(reading.oldest.as_secs()).unwrap_or(i64::MAX);
+            self.queue_oldest.with_label_values(&labels).set(oldest);
         }
     }
 
@@ -307,6 +339,7 @@ pub struct EndpointMetrics {
     /// The children of `upstream_requests` from status 100 on, made when the status is first seen.
     upstream_statuses: Box<[OnceLock<IntCounter>]>,
     upstream_none: IntCounter,
+    deliveries: [IntCounter; 3],
 }
 
 /// The callbacks that one key verified.
@@ -458,6 +491,12 @@ impl EndpointMetrics {
         }
     }
 
+    pub(super) fn delivery(&self, end: DeliveryEnd) {
+        if let Some(counter) = self.deliveries.get(end as usize) {
+            counter.inc();
+        }
+    }
+
     pub(super) fn forwarded_within(&self, seconds: f64) {
         self.upstream_seconds.observe(seconds);
     }
@@ -478,9 +517,10 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, made: prometh
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use super::*;
-    use crate::observe::KeyExpiry;
+    use crate::observe::{KeyExpiry, QueueReading};
 
     fn expiry(endpoint: &str, key: &str, secs: i64) -> KeyExpiry {
         KeyExpiry { endpoint: Arc::from(endpoint), key: Arc::from(key), not_after: UnixTime::from_secs(secs) }
@@ -493,7 +533,12 @@ mod tests {
         endpoint.verified(&Arc::from("PUB_KEY_ID_1"), UnixTime::from_secs(1));
         metrics.downloads("1900000001").taken_at(UnixTime::from_secs(1));
         endpoint.upstream(Some(200));
-        metrics.read(&Readings { expiries: vec![expiry("shop", "KEY", 1)], ..Readings::default() });
+        let queue = QueueReading { endpoint: "shop".into(), queue: "dead", events: 2, oldest: Duration::from_secs(9) };
+        metrics.read(&Readings {
+            expiries: vec![expiry("shop", "KEY", 1)],
+            queues: vec![queue],
+            ..Readings::default()
+        });
         let text = metrics.render();
         let rendered: BTreeSet<String> = text
             .lines()
@@ -584,7 +629,7 @@ mod tests {
     fn readings_are_told_as_they_are_and_a_removed_certificate_is_forgotten() {
         let metrics = Metrics::new();
         let both = vec![expiry("shop", "OLD", 1_700_000_000), expiry("shop", "NEW", 1_900_000_000)];
-        metrics.read(&Readings { bans_active: 3, is_store_up: true, expiries: both });
+        metrics.read(&Readings { bans_active: 3, is_store_up: true, expiries: both, ..Readings::default() });
         let text = metrics.render();
         for line in [
             r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="OLD"} 1700000000"#,
@@ -595,7 +640,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
         let new = vec![expiry("shop", "NEW", 1_900_000_000)];
-        metrics.read(&Readings { bans_active: 0, is_store_up: false, expiries: new });
+        metrics.read(&Readings { bans_active: 0, expiries: new, ..Readings::default() });
         let text = metrics.render();
         assert!(!text.contains(r#"key="OLD""#) && text.contains(r#"key="NEW""#), "{text}");
         assert!(text.contains("wxgate_bans_active 0") && text.contains("wxgate_store_up 0"), "{text}");

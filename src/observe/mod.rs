@@ -2,6 +2,7 @@
 //! back with the reason: nothing else of observing shows in the flow.
 
 mod audit;
+mod deeds;
 pub mod logs;
 pub mod metrics;
 mod record;
@@ -21,6 +22,7 @@ use crate::clock::UnixTime;
 use crate::reason::Reason;
 use crate::risk::RuleSet;
 use audit::Audit;
+pub use deeds::{Action, Delivery, DeliveryEnd};
 pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
@@ -111,6 +113,23 @@ pub struct Readings {
     pub is_store_up: bool,
     /// Ends of the certificates that are trusted.
     pub expiries: Vec<KeyExpiry>,
+    /// How full the queues are.
+    pub queues: Vec<QueueReading>,
+    /// Rows of queues that did not open, since the start.
+    pub quarantined: u64,
+}
+
+/// How full a queue of an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueReading {
+    /// The endpoint's name.
+    pub endpoint: Arc<str>,
+    /// The queue's name.
+    pub queue: &'static str,
+    /// Events in it.
+    pub events: usize,
+    /// How long the oldest has been in it; zero if there is none.
+    pub oldest: Duration,
 }
 
 /// When the certificate of a key ends.
@@ -207,6 +226,24 @@ impl Observe {
         let observe = self.clone();
         if tokio::task::spawn_blocking(move || observe.0.audit.close()).await.is_err() {
             tracing::error!("the audit log was not closed cleanly");
+        }
+    }
+
+    /// Writes a line of the audit log, if anybody reads it.
+    fn write_line<L: serde::Serialize>(&self, line: impl FnOnce() -> L) {
+        if !self.0.audit.is_on() {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(512);
+        match serde_json::to_writer(&mut bytes, &line()) {
+            Ok(()) => {
+                bytes.push(b'\n');
+                self.0.audit.write(bytes);
+            }
+            Err(error) => {
+                self.0.metrics.audit_dropped.inc();
+                tracing::error!(%error, "an audit record cannot be written as JSON");
+            }
         }
     }
 

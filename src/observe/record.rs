@@ -20,9 +20,9 @@ const MAX_METHOD: usize = 16;
 /// Longest path that is recorded, in bytes.
 const MAX_PATH: usize = 256;
 /// Longest other word that is recorded, in bytes.
-const MAX_WORD: usize = 128;
+pub(super) const MAX_WORD: usize = 128;
 /// Longest detail that is recorded, in bytes.
-const MAX_DETAIL: usize = 512;
+pub(super) const MAX_DETAIL: usize = 512;
 
 /// One callback under way. Dropped without an end (a panic, a caller who left) it ends by itself, so that there is one
 /// record for every callback, whatever happens.
@@ -229,17 +229,7 @@ impl Record {
             total_us: micros(took),
             stages_us: &self.stages,
         };
-        let mut bytes = Vec::with_capacity(512);
-        match serde_json::to_writer(&mut bytes, &line) {
-            Ok(()) => {
-                bytes.push(b'\n');
-                self.observe.audit().write(bytes);
-            }
-            Err(error) => {
-                self.observe.metrics().audit_dropped.inc();
-                tracing::error!(%error, "an audit record cannot be written as JSON");
-            }
-        }
+        self.observe.write_line(|| line);
     }
 }
 
@@ -254,16 +244,16 @@ impl Drop for Record {
 }
 
 /// At most `max` bytes, without what moves a terminal's cursor.
-fn printable(text: &str, max: usize) -> String {
+pub(super) fn printable(text: &str, max: usize) -> String {
     let cut = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
     if cut.contains(char::is_control) { cut.replace(char::is_control, "?") } else { cut.to_owned() }
 }
 
-fn micros(span: Duration) -> u64 {
+pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn timestamp(time: UnixTime) -> String {
+pub(super) fn timestamp(time: UnixTime) -> String {
     jiff::Timestamp::from_millisecond(time.millis()).map(|time| format!("{time:.3}")).unwrap_or_default()
 }

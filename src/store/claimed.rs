@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::engine::{Content, Digest, End, Engine, Lease, Settlement};
-use super::held::Held;
+use super::queue::{Beside, Origin, Queue, Row};
 use super::{Store, StoreError, digest};
 use crate::clock::UnixTime;
 use crate::event::Event;
@@ -55,7 +55,7 @@ impl Claimed {
     /// The idempotency key that the upstream sees: the same for every attempt at this event, on any node. It is made of the
     /// endpoint's name and WeChat's event id, and holds no character that Standard Webhooks gives a meaning to.
     pub fn idempotency_key(&self) -> String {
-        format!("evt_{}", digest::hex(&digest::event_in_endpoint(&self.claim.endpoint, &self.event().id)))
+        digest::idempotency_key(&self.claim.endpoint, &self.event().id)
     }
 
     /// How often this event was claimed, this time included. Counts to 65535.
@@ -90,10 +90,20 @@ impl Claimed {
     }
 
     /// Keeps the event durably for a person, and counts it as done.
-    pub async fn hold(self, reason: Reason) -> Result<(), StoreError> {
+    pub async fn hold(self, reason: Reason, beside: Beside<'_>) -> Result<(), StoreError> {
+        self.keep(Queue::Held, reason, beside).await
+    }
+
+    /// Keeps the event durably for its delivery in the background, and counts it as done.
+    pub async fn queue(self, beside: Beside<'_>) -> Result<(), StoreError> {
+        self.keep(Queue::Pending, Reason::Queued, beside).await
+    }
+
+    async fn keep(self, queue: Queue, reason: Reason, beside: Beside<'_>) -> Result<(), StoreError> {
+        let mut row = Row::new(Origin::Claimed, &self.authentic, beside);
+        row.attempts_before = self.claim.attempt.saturating_sub(1);
         // Kept first: a crash in between keeps it twice under one name, which is once. The other way round loses it.
-        let held = Held::new(&self.claim.endpoint, reason, self.claim.store.shared.clock.now(), &self.authentic);
-        self.engine().keep(held).await?;
+        self.claim.store.put_row(queue, &self.claim.endpoint, reason, &row).await?;
         self.commit().await
     }
 

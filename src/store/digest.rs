@@ -33,6 +33,12 @@ pub(super) fn event_in_endpoint(endpoint: &str, id: &str) -> Digest {
     first(&[b"idempotency\0", &length, endpoint.as_bytes(), id.as_bytes()])
 }
 
+/// The idempotency key of an event, which apps keep for good. It holds no character that Standard Webhooks gives a
+/// meaning to.
+pub(super) fn idempotency_key(endpoint: &str, id: &str) -> String {
+    format!("evt_{}", hex(&event_in_endpoint(endpoint, id)))
+}
+
 /// What tells endpoints apart in an engine's own keys.
 pub(super) fn scope(endpoint: &str) -> Digest {
     first(&[b"endpoint\0", endpoint.as_bytes()])

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use super::file::FileEngine;
-use super::held::Held;
 use super::memory::MemoryEngine;
 use super::{EngineSettings, ListPage, OpenError, Registered, StoreError};
 use crate::clock::UnixTime;
@@ -251,14 +250,6 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => drop(memory.settle(settlement)), // closed: nobody is left to claim it
             Kind::File(file) => file.abandon(settlement),
-        }
-    }
-
-    /// Keeps an event for a person. The same event of the same content is kept once.
-    pub(super) async fn keep(&self, held: Held) -> Result<(), StoreError> {
-        match &self.0 {
-            Kind::Memory(memory) => memory.keep(held),
-            Kind::File(file) => file.keep(held).await,
         }
     }
 

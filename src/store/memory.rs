@@ -1,41 +1,26 @@
 //! `memory:` — for tests and trials. Forgets everything when the process ends, and therefore refuses what was signed
 //! before it was opened ([`MemoryEngine::opened_at`], checked in [`super::Store::claim`]).
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use super::engine::{Ask, CountAsk, Digest, Lease, PutOrder, Reply, Settlement};
-use super::held::{Held, HeldName};
 use super::index::Index;
 use super::{ListPage, Registered, StoreError};
 use crate::clock::UnixTime;
 use crate::risk::ask::{Counted, ListAsk, Order};
 
-/// Most memory that held events may take together.
-const HELD_BYTES: usize = 64 * 1024 * 1024;
-
 /// The index and nothing below it.
 pub(super) struct MemoryEngine {
     index: Box<Index>,
-    held: Mutex<HeldEvents>,
     leases: AtomicU64,
     opened_at: UnixTime,
     is_closed: AtomicBool,
-}
-
-#[derive(Default)]
-struct HeldEvents {
-    by_name: HashMap<HeldName, Held>,
-    bytes: usize,
 }
 
 impl MemoryEngine {
     pub(super) fn new(now: UnixTime) -> Self {
         Self {
             index: Box::new(Index::new()),
-            held: Mutex::default(),
             leases: AtomicU64::new(1),
             opened_at: now,
             is_closed: AtomicBool::new(false),
@@ -99,22 +84,6 @@ impl MemoryEngine {
         Ok(())
     }
 
-    pub(super) fn keep(&self, held: Held) -> Result<(), StoreError> {
-        self.check_open()?;
-        let mut kept = self.held.lock();
-        let name = held.name();
-        if kept.by_name.contains_key(&name) {
-            return Ok(());
-        }
-        let bytes = kept.bytes.saturating_add(held.size());
-        if bytes > HELD_BYTES {
-            return Err(StoreError::HeldFull { events: kept.by_name.len() });
-        }
-        kept.bytes = bytes;
-        kept.by_name.insert(name, held);
-        Ok(())
-    }
-
     pub(super) fn opened_at(&self) -> UnixTime {
         self.opened_at
     }
@@ -125,11 +94,6 @@ impl MemoryEngine {
 
     pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-    }
-
-    #[cfg(test)]
-    pub(super) fn held(&self) -> Vec<Held> {
-        self.held.lock().by_name.values().cloned().collect()
     }
 
     fn check_open(&self) -> Result<(), StoreError> {

@@ -1,5 +1,5 @@
-//! What the gateway remembers: nonces, events, counters, orders, lists, held events. One contract ([`engine`]), several
-//! engines, one behaviour (`conformance/`).
+//! What the gateway remembers: nonces, events, counters, orders, lists, and events that wait ([`queue`]). One contract
+//! ([`engine`]), several engines, one behaviour (`conformance/`).
 //!
 //! [`Store`] translates between the types of trust and the engines' digests: it names nonces, events and orders, refuses what
 //! an engine cannot judge, and keeps for a person what comes under another event's id.
@@ -10,9 +10,9 @@ mod conformance;
 mod digest;
 pub mod engine;
 mod file;
-mod held;
 mod index;
 mod memory;
+pub mod queue;
 mod register;
 #[cfg(test)]
 mod tests;
@@ -20,17 +20,23 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
 use crate::risk::ask::{Asks, Counted, CounterAsk};
+use crate::secret::Secret;
 use crate::wechat::Authentic;
 use claimed::Claim;
 use engine::{Ask, CountAsk, Engine, NonceUse, Reply};
-use held::Held;
+use queue::{Origin, Queue, Row, Rows, Seals, legacy};
 
 pub use claimed::Claimed;
+pub use queue::{Beside, Opened};
 pub use register::{ListPage, Listed, RegisterError, Registered};
 
 /// How much longer than its timestamp passes a nonce is remembered: clocks of nodes differ, and clocks are set.
@@ -43,6 +49,9 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// How long done events are remembered: `store.retention`.
     pub retention: Duration,
+    /// The keys that seal what waits in the queues, 32 bytes each, the newest first: `store.seal_key`. Empty: a `file:`
+    /// store makes its own, a `memory:` store one that it never shows.
+    pub seal_keys: Vec<Secret>,
 }
 
 /// `store.url`.
@@ -74,8 +83,14 @@ pub struct Store {
 
 struct Shared {
     engine: Engine,
+    rows: Rows,
+    seals: Seals,
     retention: Duration,
     clock: Clock,
+    /// Rows that did not open.
+    quarantined: AtomicU64,
+    /// A row has become due by our own doing.
+    arrived: Notify,
 }
 
 /// Why there is no claim.
@@ -137,17 +152,25 @@ pub enum StoreError {
         /// The bound.
         most: usize,
     },
-    /// A held event could not be written. Nothing else is touched.
-    #[error("the event could not be kept for a person: {cause}")]
+    /// An event could not be kept in a queue. Nothing else is touched.
+    #[error("the event could not be kept: {cause}")]
     NotKept {
+        /// What went wrong.
+        cause: Arc<str>,
+    },
+    /// An event of a queue could not be read. It stays where it is.
+    #[error("an event of the queue could not be read: {cause}; look at the disk")]
+    Unread {
         /// What the system said.
         cause: Arc<str>,
     },
-    /// As many events as may be are held.
-    #[error("{events} events are held and no more fit: look through them")]
-    HeldFull {
-        /// How many.
-        events: usize,
+    /// A queue takes no more.
+    #[error("{rows} events are {} and no more fit: deliver, release or drop some", queue.name())]
+    QueueFull {
+        /// Which.
+        queue: Queue,
+        /// How many are there.
+        rows: usize,
     },
     /// After [`Store::close`].
     #[error("the store is closed")]
@@ -170,6 +193,14 @@ pub enum OpenError {
     InUse {
         /// The directory.
         path: PathBuf,
+    },
+    /// The key that seals the queues is not what it has to be.
+    #[error("{}: {what}. Put the key back, or name it in store.seal_key; without it what waits in the queues is lost", path.display())]
+    SealKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
     },
     /// A file was written by a newer gateway. Nothing was changed.
     #[error(
@@ -203,14 +234,23 @@ impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let engine = Engine::open(&settings.engine, clock.now())?;
-        Ok(Self { shared: Arc::new(Shared { engine, retention: settings.retention, clock }) })
+        let rows = Rows::open(&settings.engine)?;
+        let seals = Seals::of_store(settings, &rows)?;
+        let (quarantined, arrived) = (AtomicU64::new(0), Notify::new());
+        let shared = Shared { engine, rows, seals, retention: settings.retention, clock, quarantined, arrived };
+        let store = Self { shared: Arc::new(shared) };
+        if let EngineSettings::File(dir) = &settings.engine {
+            legacy::take_in(&store, dir)?;
+        }
+        Ok(store)
     }
 
     /// Step 5. One round trip: takes the event and answers what the policy asks. Asks are answered only for an event that
-    /// is claimed ([`Claimed::answers`]).
+    /// is claimed ([`Claimed::answers`]). `headers` are kept with what comes under another event's id.
     pub async fn claim(
         &self,
         authentic: Authentic,
+        headers: &HeaderMap,
         terms: &Terms,
         asks: &Asks,
         now: UnixTime,
@@ -246,7 +286,8 @@ impl Store {
             Reply::Duplicate => Err(Unclaimed::Duplicate),
             Reply::InFlight => Err(Unclaimed::InFlight),
             Reply::IdConflict => {
-                engine.keep(Held::new(&terms.endpoint, Reason::IdConflict, now, &authentic)).await?;
+                let row = Row::new(Origin::Conflict, &authentic, Beside { verdict: "", headers });
+                self.put_row(Queue::Held, &terms.endpoint, Reason::IdConflict, &row).await?;
                 Err(Unclaimed::IdConflict)
             }
         }
@@ -277,11 +318,12 @@ impl Store {
 
     /// Whether the store can promise something now.
     pub fn is_up(&self) -> bool {
-        self.shared.engine.is_up()
+        self.shared.engine.is_up() && self.shared.rows.is_up()
     }
 
     /// Writes out what is not yet durable and closes; claims fail from here on.
     pub async fn close(&self) {
-        self.shared.engine.close().await;
+        self.shared.rows.close().await;
+        self.shared.engine.close().await; // last: it has the lock
     }
 }

@@ -34,7 +34,8 @@ mod memory_engine {
 }
 
 fn store(clock: &Clock) -> Store {
-    let settings = Settings { engine: EngineSettings::Memory, retention: Duration::from_hours(72) };
+    let settings =
+        Settings { engine: EngineSettings::Memory, retention: Duration::from_hours(72), seal_keys: Vec::new() };
     Store::open(&settings, clock.clone()).unwrap()
 }
 
@@ -52,79 +53,76 @@ fn authentic(id: &str, nonce: &str, body: &'static str) -> Authentic {
     Authentic::for_test(event, nonce, NOW)
 }
 
-fn held(store: &Store) -> Vec<Held> {
-    match &store.shared.engine.0 {
-        Kind::Memory(memory) => memory.held(),
-        Kind::File(_) => panic!("not a memory store"),
-    }
-}
-
 #[tokio::test]
 async fn a_committed_event_is_a_duplicate_and_its_request_a_replay() {
     let store = store(&Clock::manual(NOW));
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_eq!(claimed.attempt(), 1);
     claimed.commit().await.unwrap();
-    let retried = store.claim(authentic("EV-1", "n2", "{}"), &terms(), &Asks::default(), NOW).await;
+    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)));
-    let replayed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await;
+    let replayed = store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(replayed, Err(Unclaimed::Replayed)));
 }
 
 #[tokio::test]
 async fn a_dropped_claim_is_released() {
     let store = store(&Clock::manual(NOW));
-    drop(store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap());
-    let again = store.claim(authentic("EV-1", "n2", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
+    drop(store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap());
+    let again =
+        store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_eq!(again.attempt(), 2);
 }
 
 #[tokio::test]
 async fn a_commit_that_is_cancelled_does_not_release() {
     let store = store(&Clock::manual(NOW));
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     drop(claimed.commit()); // never polled: it is unknown what the upstream has, so only the lease may free it
-    let second = store.claim(authentic("EV-1", "n2", "{}"), &terms(), &Asks::default(), NOW).await;
+    let second = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(second, Err(Unclaimed::InFlight)));
 }
 
 #[tokio::test]
 async fn the_idempotency_key_is_the_same_for_every_attempt_and_never_changes() {
     let store = store(&Clock::manual(NOW));
-    let first = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
+    let first =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     let key = first.idempotency_key();
     first.release().await.unwrap();
-    let second = store.claim(authentic("EV-1", "n2", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
+    let second =
+        store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_eq!(second.idempotency_key(), key);
     // Printed by `printf 'idempotency\0\0\0\0\0\0\0\0\010shop-payEV-1' | sha256sum`: apps keep these keys for good.
     assert_eq!(key, "evt_c631fe6702b9612ab8c7ffec22058bc8");
-    let other = store.claim(authentic("EV-2", "n3", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
+    let other =
+        store.claim(authentic("EV-2", "n3", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_ne!(other.idempotency_key(), key);
 }
 
 #[tokio::test]
-async fn an_event_under_another_ones_id_is_kept_with_its_body() {
+async fn an_event_under_another_ones_id_is_kept_once() {
     let store = store(&Clock::manual(NOW));
-    store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap().commit().await.unwrap();
+    let asks = Asks::default();
+    let headers = HeaderMap::new();
+    store.claim(authentic("EV-1", "n1", "{}"), &headers, &terms(), &asks, NOW).await.unwrap().commit().await.unwrap();
     for nonce in ["n2", "n3"] {
-        let conflict = store.claim(authentic("EV-1", nonce, r#"{"amount":1}"#), &terms(), &Asks::default(), NOW).await;
+        let conflict = store.claim(authentic("EV-1", nonce, r#"{"amount":1}"#), &headers, &terms(), &asks, NOW).await;
         assert!(matches!(conflict, Err(Unclaimed::IdConflict)));
     }
-    let kept = held(&store);
-    assert_eq!(kept.len(), 1, "the retry of a kept event is not kept again");
-    let row: serde_json::Value = serde_json::from_slice(&kept[0].to_json()).unwrap();
-    assert_eq!((row["id"].as_str(), row["reason"].as_str()), (Some("EV-1"), Some("id-conflict")));
-    let body = base64_simd::STANDARD.decode_to_vec(row["body_b64"].as_str().unwrap()).unwrap();
-    assert_eq!(body, br#"{"amount":1}"#);
+    let held = store.depths().await.unwrap();
+    assert_eq!(held.iter().map(|depth| (depth.queue, depth.rows)).collect::<Vec<_>>(), [(Queue::Held, 1)]);
 }
 
 #[tokio::test]
 async fn a_held_event_counts_as_done() {
     let store = store(&Clock::manual(NOW));
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
-    claimed.hold(Reason::IdConflict).await.unwrap();
-    assert_eq!(held(&store).len(), 1);
-    let retried = store.claim(authentic("EV-1", "n2", "{}"), &terms(), &Asks::default(), NOW).await;
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
+    claimed.hold(Reason::Held, Beside { verdict: "", headers: &HeaderMap::new() }).await.unwrap();
+    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)));
 }
 
@@ -133,21 +131,27 @@ async fn i6_what_was_signed_before_a_forgetful_store_opened_is_refused() {
     let opened = NOW.plus(Duration::from_millis(1));
     let store = store(&Clock::manual(opened));
     assert_eq!(store.remembers_since(), Some(opened));
-    let captured = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), opened).await;
+    let captured =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), opened).await;
     assert!(matches!(captured, Err(Unclaimed::Replayed)));
 }
 
 #[tokio::test]
 async fn a_nonce_is_remembered_as_long_as_any_node_would_let_its_timestamp_pass() {
     let store = store(&Clock::manual(NOW));
-    drop(store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap());
+    drop(store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap());
     let last = NOW.plus(Duration::from_mins(5)).plus(CLOCKS_DIFFER);
-    let replayed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), last).await;
+    let replayed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), last).await;
     assert!(matches!(replayed, Err(Unclaimed::Replayed)));
 }
 
 fn file_store(dir: &std::path::Path) -> Store {
-    let settings = Settings { engine: EngineSettings::File(dir.join("store")), retention: Duration::from_hours(72) };
+    let settings = Settings {
+        engine: EngineSettings::File(dir.join("store")),
+        retention: Duration::from_hours(72),
+        seal_keys: Vec::new(),
+    };
     Store::open(&settings, Clock::manual(NOW)).unwrap()
 }
 
@@ -156,51 +160,32 @@ async fn a_file_store_knows_after_a_restart_what_it_answered() {
     let dir = tempfile::tempdir().unwrap();
     let store = file_store(dir.path());
     assert_eq!(store.remembers_since(), None);
-    store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap().commit().await.unwrap();
-    store.claim(authentic("EV-2", "n2", "{}"), &terms(), &Asks::default(), NOW).await.unwrap().release().await.unwrap();
-    drop(store.claim(authentic("EV-3", "n3", "{}"), &terms(), &Asks::default(), NOW).await.unwrap());
+    store
+        .claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW)
+        .await
+        .unwrap()
+        .commit()
+        .await
+        .unwrap();
+    store
+        .claim(authentic("EV-2", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW)
+        .await
+        .unwrap()
+        .release()
+        .await
+        .unwrap();
+    drop(store.claim(authentic("EV-3", "n3", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap());
     store.close().await;
     assert!(!store.is_up());
 
     let store = file_store(dir.path());
     let (terms, asks) = (terms(), Asks::default());
-    let claim = |id, nonce| store.claim(authentic(id, nonce, "{}"), &terms, &asks, NOW);
+    let headers = HeaderMap::new();
+    let claim = |id, nonce| store.claim(authentic(id, nonce, "{}"), &headers, &terms, &asks, NOW);
     assert!(matches!(claim("EV-1", "n1").await, Err(Unclaimed::Replayed)));
     assert!(matches!(claim("EV-1", "n4").await, Err(Unclaimed::Duplicate)));
     assert_eq!(claim("EV-2", "n5").await.unwrap().attempt(), 2);
     assert_eq!(claim("EV-3", "n6").await.unwrap().attempt(), 2);
-}
-
-#[tokio::test]
-async fn a_file_store_keeps_a_conflicting_event_once_in_a_file_with_its_body() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = file_store(dir.path());
-    store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap().commit().await.unwrap();
-    for nonce in ["n2", "n3"] {
-        let conflict = store.claim(authentic("EV-1", nonce, r#"{"amount":1}"#), &terms(), &Asks::default(), NOW).await;
-        assert!(matches!(conflict, Err(Unclaimed::IdConflict)));
-    }
-    let kept: Vec<_> =
-        std::fs::read_dir(dir.path().join("store/held")).unwrap().map(|file| file.unwrap().path()).collect();
-    assert_eq!(kept.len(), 1);
-    let row: serde_json::Value = serde_json::from_slice(&std::fs::read(&kept[0]).unwrap()).unwrap();
-    assert_eq!((row["endpoint"].as_str(), row["nonce"].as_str()), (Some("shop-pay"), Some("n2")));
-    let body = base64_simd::STANDARD.decode_to_vec(row["body_b64"].as_str().unwrap()).unwrap();
-    assert_eq!(body, br#"{"amount":1}"#);
-}
-
-#[tokio::test]
-async fn an_event_that_cannot_be_kept_is_not_answered_as_kept() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = file_store(dir.path());
-    let held = dir.path().join("store/held");
-    std::fs::remove_dir(&held).unwrap();
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
-    assert!(matches!(claimed.hold(Reason::IdConflict).await, Err(StoreError::NotKept { .. })));
-    std::fs::create_dir(&held).unwrap();
-    let again = store.claim(authentic("EV-1", "n2", "{}"), &terms(), &Asks::default(), NOW).await.unwrap();
-    again.hold(Reason::IdConflict).await.unwrap();
-    assert_eq!(std::fs::read_dir(&held).unwrap().count(), 1);
 }
 
 fn counter(id: u8) -> CounterAsk {
@@ -223,7 +208,8 @@ async fn a_claim_answers_everything_that_the_policy_asks_and_a_retry_counts_noth
     let asks = Asks { counters: vec![counter(1)], order: Some("20261125-1".to_owned()), lists: lists.to_vec() };
     let once = Some(Counted { before: 0, after: 1 });
     for nonce in ["n1", "n2"] {
-        let claimed = store.claim(authentic("EV-1", nonce, "{}"), &terms(), &asks, NOW).await.unwrap();
+        let claimed =
+            store.claim(authentic("EV-1", nonce, "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
         assert_eq!(
             *claimed.answers(),
             Answers { counters: vec![once], order: Some(order(8800)), lists: vec![true, false] }
@@ -279,7 +265,7 @@ async fn a_file_store_knows_after_a_restart_what_was_counted_and_registered() {
     let dir = tempfile::tempdir().unwrap();
     let asks = Asks { counters: vec![counter(1)], ..Asks::default() };
     let store = file_store(dir.path());
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), &asks, NOW).await.unwrap();
+    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
     store.count(&claimed, &[counter(2)]).await.unwrap();
     drop(claimed);
     store.put_order("shop-pay", "A", order(1)).await.unwrap();
@@ -289,10 +275,10 @@ async fn a_file_store_knows_after_a_restart_what_was_counted_and_registered() {
 
     let store = file_store(dir.path());
     let (once, twice) = (Some(Counted { before: 0, after: 1 }), Some(Counted { before: 1, after: 2 }));
-    let again = store.claim(authentic("EV-1", "n2", "{}"), &terms(), &asks, NOW).await.unwrap();
+    let again = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
     assert_eq!((again.attempt(), &again.answers().counters[..]), (2, &[once][..]));
     assert_eq!(store.count(&again, &[counter(2)]).await.unwrap(), [once]);
-    let other = store.claim(authentic("EV-2", "n3", "{}"), &terms(), &asks, NOW).await.unwrap();
+    let other = store.claim(authentic("EV-2", "n3", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
     assert_eq!(other.answers().counters, [twice]);
     assert_eq!(store.order("shop-pay", "A").await.unwrap(), Some(order(1)));
     assert_eq!(store.list_show("blocked", None, 10).await.unwrap().values[0].value, "o1");

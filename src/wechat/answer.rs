@@ -30,6 +30,7 @@ pub fn pay_v3(reason: Reason) -> Answer {
         200 => (r#"{"code":"SUCCESS","message":"成功"}"#, None),
         400 => (r#"{"code":"FAIL","message":"malformed request"}"#, None),
         401 => (r#"{"code":"FAIL","message":"signature verification failed"}"#, None),
+        403 => (r#"{"code":"RISK_REJECTED","message":"rejected"}"#, None),
         404 => (r#"{"code":"FAIL","message":"not found"}"#, None),
         405 => (r#"{"code":"FAIL","message":"method not allowed"}"#, None),
         408 => (r#"{"code":"FAIL","message":"request timeout"}"#, None),
@@ -67,6 +68,7 @@ fn push(reason: Reason, success: &'static str) -> Answer {
         200 => text(200, success),
         400 => text(status, "malformed request"),
         401 => text(status, "signature verification failed"),
+        403 => text(status, "rejected"),
         404 => text(status, "not found"),
         405 => text(status, "method not allowed"),
         408 => text(status, "request timeout"),
@@ -112,6 +114,7 @@ pub fn pay_v2(reason: Reason) -> Answer {
         }
         400 => (fail!("malformed request"), None),
         401 => (fail!("signature verification failed"), None),
+        403 => (fail!("rejected"), None),
         404 => (fail!("not found"), None),
         405 => (fail!("method not allowed"), None),
         408 => (fail!("request timeout"), None),
@@ -140,7 +143,12 @@ mod tests {
             let answer = pay_v3(*reason);
             let body: Body = serde_json::from_slice(&answer.body).unwrap();
             assert_eq!(answer.status == 200, reason.outcome().is_success(), "{}", reason.code());
-            assert_eq!(body.code, if answer.status == 200 { "SUCCESS" } else { "FAIL" }, "{}", reason.code());
+            let code = match answer.status {
+                200 => "SUCCESS",
+                403 => "RISK_REJECTED",
+                _ => "FAIL",
+            };
+            assert_eq!(body.code, code, "{}", reason.code());
             assert!(!body.message.is_empty() && body.message.len() <= 64, "{}", reason.code());
         }
     }

@@ -11,13 +11,13 @@ use crate::gateway::{SIGNING, Site, send};
 use crate::http_client;
 
 /// `wxgate run` on a site's configuration.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
-    fn start(site: &Site) -> Self {
+    pub(crate) fn start(site: &Site) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wxgate"))
             .args(["run", "--log-json", "--config"])
             .arg(site.config())
@@ -47,13 +47,13 @@ impl Process {
     }
 
     /// Ends it in good order, so that every record is written.
-    async fn terminate(mut self) {
+    pub(crate) async fn terminate(mut self) {
         self.signal("-TERM");
         let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
         assert_eq!(status.code(), Some(0));
     }
 
-    fn kill_9(mut self) {
+    pub(crate) fn kill_9(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -1,6 +1,7 @@
 //! The one way out: forwards cleared events to the merchant app, and nothing else.
 //!
-//! What it takes is a [`Cleared<Claimed>`]: an event that was verified, is ours alone, and that the policy let through.
+//! What it takes is a [`Cleared<Claimed>`]: an event that was verified, is ours alone, and that the policy let through. Or an
+//! [`Opened`]: such an event that waited in a queue, under a seal that only the gateway can make.
 //! There is no function here that takes bytes from a stranger.
 //!
 //! ```compile_fail,E0308
@@ -11,6 +12,7 @@
 //! ```
 
 mod headers;
+mod outgoing;
 mod pool;
 
 use std::sync::Arc;
@@ -25,10 +27,12 @@ use crate::clock::UnixTime;
 use crate::reason::Reason;
 use crate::risk::Cleared;
 use crate::secret::Secret;
-use crate::store::Claimed;
+use crate::store::{Claimed, Opened};
 use headers::Signer;
+use outgoing::Outgoing;
 use pool::{Reply, SendError};
 
+pub(super) use outgoing::verdict_as_json;
 pub use pool::Pool;
 
 /// How long a target that could not be reached is passed over while another one is up.
@@ -43,6 +47,8 @@ pub struct Settings {
     pub format: Format,
     /// Longest time from the first byte out to the last byte in, connecting included.
     pub timeout: Duration,
+    /// When WeChat is answered.
+    pub ack: Ack,
     /// Standard Webhooks secrets, decoded (without `whsec_`), newest first; each signs.
     pub signing: Vec<Secret>,
 }
@@ -54,6 +60,15 @@ pub enum Format {
     Event,
     /// WeChat's request as it was, with the same headers added.
     Original,
+}
+
+/// `upstream.ack`: what has to be done before WeChat is told that its event was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// The app has answered.
+    AfterUpstream,
+    /// The event is stored; it is delivered in the background.
+    AfterStore,
 }
 
 /// Proof that the upstream took an event: it answered 2xx. Only [`Upstream::forward`] makes one.
@@ -135,6 +150,7 @@ pub struct Upstream {
     next: AtomicUsize,
     format: Format,
     timeout: Duration,
+    ack: Ack,
     signer: Signer,
 }
 
@@ -170,6 +186,7 @@ impl Upstream {
             next: AtomicUsize::new(0),
             format: settings.format,
             timeout: settings.timeout,
+            ack: settings.ack,
             signer: Signer::new(&settings.signing),
         }
     }
@@ -179,6 +196,11 @@ impl Upstream {
         self.timeout
     }
 
+    /// When WeChat is answered.
+    pub fn ack(&self) -> Ack {
+        self.ack
+    }
+
     /// Step 7: one attempt. A target that cannot be connected to costs a try of the next one, not the attempt.
     pub async fn forward(
         &self,
@@ -186,7 +208,16 @@ impl Upstream {
         event: &Cleared<Claimed>,
         attempt: Attempt<'_>,
     ) -> Result<Delivered, UpstreamError> {
-        match tokio::time::timeout(self.timeout, self.try_targets(pool, event, attempt)).await {
+        self.send(pool, &Outgoing::cleared(event, attempt.received), attempt.now).await
+    }
+
+    /// One attempt at what waited in a queue.
+    pub async fn deliver(&self, pool: &Pool, row: &Opened, now: UnixTime) -> Result<Delivered, UpstreamError> {
+        self.send(pool, &Outgoing::opened(row), now).await
+    }
+
+    async fn send(&self, pool: &Pool, outgoing: &Outgoing<'_>, now: UnixTime) -> Result<Delivered, UpstreamError> {
+        match tokio::time::timeout(self.timeout, self.try_targets(pool, outgoing, now)).await {
             Ok(Ok(Reply { status, body })) if (200..300).contains(&status) => Ok(Delivered { status, reply: body }),
             Ok(Ok(Reply { status, .. })) => Err(UpstreamError::Refused { status }),
             Ok(Err(error)) => Err(error),
@@ -194,27 +225,22 @@ impl Upstream {
         }
     }
 
-    async fn try_targets(
-        &self,
-        pool: &Pool,
-        event: &Cleared<Claimed>,
-        attempt: Attempt<'_>,
-    ) -> Result<Reply, UpstreamError> {
-        let headers = self.headers(event, attempt);
+    async fn try_targets(&self, pool: &Pool, outgoing: &Outgoing<'_>, now: UnixTime) -> Result<Reply, UpstreamError> {
         let body = match self.format {
-            Format::Event => event.subject().event().body.clone(),
-            Format::Original => event.subject().authentic().received_body().clone(),
+            Format::Event => &outgoing.event.body,
+            Format::Original => outgoing.received_body,
         };
+        let headers = self.headers(outgoing, body, now);
         let mut last = None;
-        for target in self.in_turn(attempt.now) {
-            let request = || target.request(&headers, &body);
+        for target in self.in_turn(now) {
+            let request = || target.request(&headers, body);
             match pool.send(&target.authority, request).await {
                 Ok(reply) => {
                     target.down_until.store(0, Ordering::Relaxed);
                     return Ok(reply);
                 }
                 Err(SendError::Connect(cause)) => {
-                    target.down_until.store(attempt.now.plus(DOWN_FOR).millis(), Ordering::Relaxed);
+                    target.down_until.store(now.plus(DOWN_FOR).millis(), Ordering::Relaxed);
                     last = Some(target.unreachable(cause.to_string()));
                 }
                 Err(SendError::Broken(cause)) => return Err(target.unreachable(cause.to_string())),
@@ -235,17 +261,13 @@ impl Upstream {
         turn.clone().filter(move |t| is_up(t)).chain(turn.filter(move |t| !is_up(t)))
     }
 
-    fn headers(&self, event: &Cleared<Claimed>, attempt: Attempt<'_>) -> HeaderMap {
+    fn headers(&self, outgoing: &Outgoing<'_>, body: &Bytes, now: UnixTime) -> HeaderMap {
         let mut headers = match self.format {
             Format::Event => HeaderMap::with_capacity(24),
-            Format::Original => headers::passed_on(attempt.received),
+            Format::Original => headers::passed_on(outgoing.received_headers),
         };
-        headers::describe(&mut headers, &self.endpoint, event);
-        let body = match self.format {
-            Format::Event => &event.subject().event().body,
-            Format::Original => event.subject().authentic().received_body(),
-        };
-        self.signer.sign(&mut headers, &event.subject().idempotency_key(), attempt.now, body);
+        headers::describe(&mut headers, &self.endpoint, outgoing);
+        self.signer.sign(&mut headers, &outgoing.idempotency_key, now, body);
         headers
     }
 }

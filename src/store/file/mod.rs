@@ -1,7 +1,7 @@
 //! `file:PATH` — one node, durable, restart-safe: the index in memory, and a journal of its changes on the disk.
 //!
-//! PATH is a directory: `lock`, `journal-N` (changes, appended), `snapshot-N` (everything before journal N) and `held/`
-//! (one JSON file for each event that is kept for a person). Why an own journal and not an embedded database:
+//! PATH is a directory: `lock`, `journal-N` (changes, appended), `snapshot-N` (everything before journal N), and for the
+//! queues `queue/` and `seal.key` ([`super::queue`]). Why an own journal and not an embedded database:
 //! docs/decisions/0001-embedded-store.md.
 //!
 //! # What is durable when
@@ -52,7 +52,6 @@ mod tests;
 mod writer;
 
 use std::fs::{self, DirBuilder, TryLockError};
-use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -64,18 +63,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::engine::{Ask, CountAsk, Digest, Lease, PutOrder, Reply, Settlement};
-use super::held::Held;
 use super::index::{Index, Registration};
 use super::{ListPage, OpenError, Registered, StoreError};
 use crate::clock::UnixTime;
 use crate::risk::ask::{Counted, ListAsk, Order};
 use disk::{Disk, SystemDisk};
+pub(super) use disk::{UNFINISHED, no_space, private, publish, sync_dir, write_whole};
 use health::Health;
 use journal::Journal;
 use writer::{Entry, Writer};
-
-/// The directory of events that are kept for a person.
-const HELD: &str = "held";
 
 /// What tests make smaller.
 #[derive(Clone, Copy)]
@@ -113,9 +109,8 @@ impl FileEngine {
 
     fn open_on(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Io { path: dir.to_owned(), cause };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir.join(HELD)).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let lock = lock(dir)?;
-        let held = count_held(dir).map_err(failed)?;
         let recovered = recovery::recover(dir)?;
         let journal = Journal::create(&*disk, dir, recovered.next).and_then(|journal| journal.publish(dir));
         let (index, health, queued) =
@@ -130,7 +125,6 @@ impl FileEngine {
             disk,
             dir: dir.to_owned(),
             journal: Some(journal.map_err(failed)?),
-            held,
             closed_size: recovered.journal_size,
             closed: recovered.journals,
             compact_at: bounds.compact_least.saturating_add(recovered.snapshot_size),
@@ -249,13 +243,6 @@ impl FileEngine {
         self.wait(waiting).await
     }
 
-    pub(super) async fn keep(&self, held: Held) -> Result<(), StoreError> {
-        self.health.check()?;
-        let (done, waiting) = oneshot::channel();
-        self.send(Entry::Keep { held: Box::new(held), done });
-        self.wait(waiting).await
-    }
-
     pub(super) fn is_up(&self) -> bool {
         self.health.check().is_ok()
     }
@@ -304,24 +291,10 @@ impl FileEngine {
     }
 }
 
-/// How many events are kept, without what a crash left unfinished.
-fn count_held(dir: &Path) -> io::Result<usize> {
-    let mut count: usize = 0;
-    for entry in fs::read_dir(dir.join(HELD))? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().ends_with(disk::UNFINISHED) {
-            fs::remove_file(entry.path())?;
-        } else {
-            count = count.saturating_add(1);
-        }
-    }
-    Ok(count)
-}
-
 /// The lock belongs to the open file, so it ends with the process, however that ends.
 fn lock(dir: &Path) -> Result<fs::File, OpenError> {
     let path = dir.join("lock");
-    let opened = disk::private().write(true).create(true).truncate(false).open(&path);
+    let opened = private().write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|cause| OpenError::Io { path: path.clone(), cause })?;
     match file.try_lock() {
         Ok(()) => Ok(file),

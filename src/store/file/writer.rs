@@ -11,15 +11,14 @@ use std::{fs, io, mem};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::disk::{self, Disk};
+use super::disk::Disk;
 use super::frame;
 use super::health::Health;
 use super::journal::{AppendError, Journal};
 use super::row::{self, Row};
 use super::{recovery, snapshot};
-use crate::store::held::Held;
+use crate::store::StoreError;
 use crate::store::index::{Index, Record, Registration};
-use crate::store::{StoreError, digest};
 
 /// Most entries that are taken at a time, to be written together and synced once.
 const BATCH: usize = 4096;
@@ -35,9 +34,6 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How many journals may lie there before they are put together: each restart begins one.
 const MOST_JOURNALS: u64 = 8;
 
-/// Most events in the held queue.
-pub(super) const MOST_HELD: usize = 100_000;
-
 /// Tells that something is on the disk, or why not.
 pub(super) type Done = oneshot::Sender<Result<(), StoreError>>;
 
@@ -47,8 +43,6 @@ pub(super) enum Entry {
     Records { records: [Option<Record>; 2], counted: Vec<Record>, done: Option<Done> },
     /// Write this.
     Registration(Registration),
-    /// Write a held event into a file of its own, and sync.
-    Keep { held: Box<Held>, done: Done },
     /// Write everything out, close the files, and let go of the lock.
     Close { done: Done },
 }
@@ -64,7 +58,6 @@ pub(super) struct Writer {
     pub(super) disk: Box<dyn Disk>,
     pub(super) dir: PathBuf,
     pub(super) journal: Option<Journal>,
-    pub(super) held: usize,
     /// The size of what journals before the current one hold since the last snapshot, and how many there are.
     pub(super) closed_size: u64,
     pub(super) closed: u64,
@@ -105,7 +98,7 @@ impl Writer {
                 break; // the engine is gone: a close that nobody waits for
             }
             self.queued.fetch_sub(received, Ordering::AcqRel);
-            self.take(&mut entries, &mut turn);
+            Self::take(&mut entries, &mut turn);
             self.write(&mut turn);
             if turn.is_last {
                 break;
@@ -115,8 +108,8 @@ impl Writer {
         self.finish(turn);
     }
 
-    /// Sorts entries into what is written and who waits; held events are written at once.
-    fn take(&mut self, entries: &mut Vec<Entry>, turn: &mut Turn) {
+    /// Sorts entries into what is written and who waits.
+    fn take(entries: &mut Vec<Entry>, turn: &mut Turn) {
         for entry in entries.drain(..) {
             match entry {
                 Entry::Records { records, counted, done } => {
@@ -126,7 +119,6 @@ impl Writer {
                     turn.waiting.extend(done);
                 }
                 Entry::Registration(registration) => Row::Registration(registration).write(&mut turn.records),
-                Entry::Keep { held, done } => answer(done, self.keep(&held)),
                 Entry::Close { done } => {
                     turn.closing = Some(done);
                     turn.is_last = true;
@@ -194,34 +186,8 @@ impl Writer {
             }
         }
         self.queued.fetch_sub(entries.len(), Ordering::AcqRel);
-        self.take(&mut entries, turn);
+        Self::take(&mut entries, turn);
         turn.waiting.drain(..).for_each(|done| answer(done, Err(trouble.clone())));
-    }
-
-    /// One file for each held event: they are few, a person looks at them, and one by one they go.
-    fn keep(&mut self, held: &Held) -> Result<(), StoreError> {
-        let (event, content) = held.name();
-        let dir = self.dir.join(super::HELD);
-        let name = format!("{}-{}.json", digest::hex(&event), digest::hex(&content));
-        if dir.join(&name).exists() {
-            return Ok(()); // only whole files have this name, and they are durable
-        }
-        if self.held >= MOST_HELD {
-            self.held = super::count_held(&self.dir).unwrap_or(self.held); // a person may have removed some
-        }
-        if self.held >= MOST_HELD {
-            return Err(StoreError::HeldFull { events: self.held });
-        }
-        // A failure concerns this event alone: nothing else says that it is kept.
-        disk::write_whole(&dir, &name, &held.to_json()).map_err(|error| {
-            if disk::no_space(&error) {
-                StoreError::DiskFull
-            } else {
-                StoreError::NotKept { cause: Arc::from(error.to_string()) }
-            }
-        })?;
-        self.held = self.held.saturating_add(1);
-        Ok(())
     }
 
     /// Puts journals together when they have grown. Failing to is no harm but to the size of the directory.
@@ -323,11 +289,11 @@ impl Writer {
         while let Ok(entry) = self.queue.try_recv() {
             entries.push(entry);
             if entries.len() == BATCH {
-                self.take(&mut entries, &mut turn);
+                Self::take(&mut entries, &mut turn);
                 self.write(&mut turn);
             }
         }
-        self.take(&mut entries, &mut turn);
+        Self::take(&mut entries, &mut turn);
         self.write(&mut turn);
         if let Some(compaction) = self.compaction.take() {
             compaction.stop.store(true, Ordering::Relaxed);
