@@ -15,6 +15,7 @@ mod report;
 mod rules;
 mod run;
 mod sim;
+mod starter_rules;
 mod verify;
 
 use std::process::ExitCode;

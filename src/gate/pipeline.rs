@@ -19,11 +19,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Uri};
 use hyper::body::Body;
 
 use super::body;
 use super::endpoint::Endpoint;
+use super::judgement::Surroundings;
 use super::reply::Reply;
 use super::stop::{At as _, Stop};
 use super::upstream::{Ack, Attempt, Pool, UpstreamError, verdict_as_json};
@@ -31,8 +32,8 @@ use super::{Gate, InFlight};
 use crate::clock::UnixTime;
 use crate::observe::{Record, Stage};
 use crate::reason::Reason;
-use crate::risk::ask::Asks;
-use crate::store::Beside;
+use crate::risk::Decided;
+use crate::store::{Beside, Claimed};
 use crate::wechat::{self, Answer, Received, Screened};
 
 /// One worker thread's share of the gate: its own connections to upstreams.
@@ -45,6 +46,7 @@ pub struct Worker {
 struct Arrived {
     endpoint: Arc<Endpoint>,
     screened: Screened,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
     client: IpAddr,
@@ -125,8 +127,8 @@ impl Worker {
         };
         match passed.await {
             Ok(Ok((place, screened, body))) => {
-                let headers = head.headers;
-                Ok(Arrival::Callback(Arrived { endpoint, screened, headers, body, client, now, _place: place }))
+                let Parts { uri, headers, .. } = head;
+                Ok(Arrival::Callback(Arrived { endpoint, screened, uri, headers, body, client, now, _place: place }))
             }
             Ok(Err(answer)) => Ok(Arrival::UrlCheck(answer)),
             Err(stop) => {
@@ -138,7 +140,7 @@ impl Worker {
 
     /// Steps 3 to 7.
     async fn settle(&self, arrived: Arrived, record: &mut Record, reply: &mut Reply) -> Result<Reason, Stop> {
-        let Arrived { endpoint, screened, headers, body, client, now, _place } = arrived;
+        let Arrived { endpoint, screened, uri, headers, body, client, now, _place } = arrived;
         let verified = endpoint
             .protocol
             .verify(screened, body)
@@ -149,19 +151,47 @@ impl Worker {
         reply.note(&authentic);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, &Asks::default(), now).await;
+        let surroundings = Surroundings { endpoint: &endpoint, client, path: uri.path(), now };
+        let inquiry = surroundings.inquire(&authentic);
+        let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, inquiry.asks(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
-        let cleared = endpoint.policy.decide(claimed);
-        record.close(Stage::Decide);
-        if endpoint.upstream.ack() == Ack::AfterStore {
-            let beside = Beside { verdict: &verdict_as_json(cleared.verdict()), headers: &headers };
-            return cleared.into_subject().queue(beside).await.map(|()| Reason::Queued).at(record, Stage::Settle);
-        }
+        let decided = surroundings.decide(&self.gate.store, claimed, inquiry).await.at(record, Stage::Decide)?;
+        record.judged(decided.verdict());
+        self.act(&endpoint, decided, Attempt { received: &headers, now }, record, reply).await
+    }
 
-        let attempt = Attempt { received: &headers, now };
+    /// Step 7: what was cleared is forwarded, or kept for that; what was not is kept for a person.
+    async fn act(
+        &self,
+        endpoint: &Endpoint,
+        decided: Decided<Claimed>,
+        attempt: Attempt<'_>,
+        record: &mut Record,
+        reply: &mut Reply,
+    ) -> Result<Reason, Stop> {
+        let headers = attempt.received;
+        let cleared = match decided {
+            Decided::Cleared(cleared) if endpoint.upstream.ack() == Ack::AfterStore => {
+                let verdict = &verdict_as_json(cleared.verdict());
+                let kept = cleared.into_subject().queue(Beside { verdict, headers }).await;
+                return kept.map(|()| Reason::Queued).at(record, Stage::Settle);
+            }
+            Decided::Cleared(cleared) => cleared,
+            Decided::Held { subject, verdict } => {
+                let verdict = &verdict_as_json(&verdict);
+                let kept = subject.hold(Reason::Held, Beside { verdict, headers }).await;
+                return kept.map(|()| Reason::Held).at(record, Stage::Settle);
+            }
+            Decided::Rejected { subject, verdict } => {
+                let (answer, verdict) = (verdict.answer(), &verdict_as_json(&verdict));
+                let kept = subject.reject(answer, Beside { verdict, headers }).await;
+                return kept.at(record, Stage::Settle);
+            }
+        };
+
         let end = endpoint.upstream.forward(&self.pool, &cleared, attempt).await;
-        let end = end.and_then(|delivered| reply.hear(delivered, now));
+        let end = end.and_then(|delivered| reply.hear(delivered, attempt.now));
         record.upstream(end.as_ref().map_or_else(UpstreamError::status, |delivered| Some(delivered.status())));
         record.close(Stage::Forward);
 

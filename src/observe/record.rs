@@ -11,6 +11,7 @@ use super::metrics::{EndpointMetrics, LimitHit};
 use super::{Observe, Stage};
 use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
+use crate::risk::Verdict;
 use crate::wechat::Authentic;
 
 /// WeChat's own number of a request, for questions to its support.
@@ -54,6 +55,8 @@ struct Told {
     key: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_status: Option<u16>,
 }
@@ -129,6 +132,7 @@ impl Record {
                 event: None,
                 key: None,
                 attempt: None,
+                verdict: None,
                 upstream_status: None,
             },
             is_ended: false,
@@ -177,6 +181,17 @@ impl Record {
     /// How often the event was claimed, this time included.
     pub fn attempt(&mut self, attempt: u32) {
         self.told.attempt = Some(attempt);
+    }
+
+    /// What rules decided; nothing is told where there are none.
+    pub fn judged(&mut self, verdict: &Verdict) {
+        if verdict.sets().is_empty() {
+            return;
+        }
+        self.told.verdict = Some(verdict.clone());
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.judged(verdict);
+        }
     }
 
     /// What the upstream answered; none if nothing.

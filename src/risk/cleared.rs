@@ -40,6 +40,16 @@ pub enum Decided<T> {
     },
 }
 
+impl<T> Decided<T> {
+    /// The decision with its reasons.
+    pub fn verdict(&self) -> &Verdict {
+        match self {
+            Self::Cleared(cleared) => &cleared.verdict,
+            Self::Held { verdict, .. } | Self::Rejected { verdict, .. } => verdict,
+        }
+    }
+}
+
 impl<T> Cleared<T> {
     pub(super) fn new(subject: T, verdict: Verdict) -> Self {
         Self { subject, verdict }

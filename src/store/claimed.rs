@@ -8,6 +8,7 @@ use super::{Store, StoreError, digest};
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
+use crate::risk::RejectAnswer;
 use crate::risk::ask::Answers;
 use crate::wechat::Authentic;
 
@@ -99,12 +100,30 @@ impl Claimed {
         self.keep(Queue::Pending, Reason::Queued, beside).await
     }
 
+    /// Keeps the event durably for a person to review. Where WeChat is to hear that it was taken, the event counts as done;
+    /// else it is free again, and each of WeChat's tries is judged again, with the same counts.
+    pub async fn reject(self, answer: RejectAnswer, beside: Beside<'_>) -> Result<Reason, StoreError> {
+        match answer {
+            RejectAnswer::Swallow => self.keep(Queue::Held, Reason::RiskRejected, beside).await.map(|()| Reason::Held),
+            RejectAnswer::Retry => {
+                let row = self.row(beside);
+                self.claim.store.put_row(Queue::Held, &self.claim.endpoint, Reason::RiskRejected, &row).await?;
+                self.release().await.map(|()| Reason::RiskRejected)
+            }
+        }
+    }
+
     async fn keep(self, queue: Queue, reason: Reason, beside: Beside<'_>) -> Result<(), StoreError> {
-        let mut row = Row::new(Origin::Claimed, &self.authentic, beside);
-        row.attempts_before = self.claim.attempt.saturating_sub(1);
+        let row = self.row(beside);
         // Kept first: a crash in between keeps it twice under one name, which is once. The other way round loses it.
         self.claim.store.put_row(queue, &self.claim.endpoint, reason, &row).await?;
         self.commit().await
+    }
+
+    fn row(&self, beside: Beside<'_>) -> Row {
+        let mut row = Row::new(Origin::Claimed, &self.authentic, beside);
+        row.attempts_before = self.claim.attempt.saturating_sub(1);
+        row
     }
 
     fn engine(&self) -> &Engine {
