@@ -97,7 +97,7 @@ pub(super) fn scan(file: &[u8], mut change: impl FnMut(Row)) -> Result<Scan, Dam
         while !rows.is_empty() {
             match Row::read(&mut rows).ok_or(Damage::Record { at: scan.end })? {
                 Row::Start { .. } => {}
-                row @ (Row::Change(_) | Row::Registration(_)) => {
+                row @ (Row::Change(_) | Row::Counted(_) | Row::Registration(_)) => {
                     scan.changes = scan.changes.saturating_add(1);
                     change(row);
                 }
@@ -123,7 +123,9 @@ fn start_of(file: &[u8]) -> Result<u64, Damage> {
     match first {
         Some(Row::Start { version: 1..=VERSION, number }) => Ok(number),
         Some(Row::Start { version: version @ 1.., .. }) => Err(Damage::Version { version }),
-        Some(Row::Start { .. } | Row::Change(_) | Row::Registration(_) | Row::End { .. }) | None => Err(Damage::Start),
+        Some(Row::Start { .. } | Row::Change(_) | Row::Counted(_) | Row::Registration(_) | Row::End { .. }) | None => {
+            Err(Damage::Start)
+        }
     }
 }
 

@@ -40,6 +40,7 @@
 //!
 //! No callback ever blocks its thread on a disk: it queues, and awaits.
 
+mod counted;
 mod disk;
 mod frame;
 mod health;

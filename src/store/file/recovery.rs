@@ -139,6 +139,7 @@ impl Recovered {
                     self.index.apply(&mut runs);
                 }
             }
+            Row::Counted(records) => records.into_iter().for_each(|record| runs.push(record)),
             Row::Registration(registration) => self.index.apply_registration(registration),
             Row::Start { .. } | Row::End { .. } => {}
         });

@@ -1,5 +1,6 @@
 //! What stands in a frame: kinds of rows and their fields, little-endian.
 
+use super::counted;
 use crate::clock::UnixTime;
 use crate::risk::ask::{Counted, Measure, Order};
 use crate::store::engine::Lease;
@@ -12,6 +13,8 @@ pub(super) enum Row {
     Start { version: u32, number: u64 },
     /// A change of the index by a callback.
     Change(Record),
+    /// What one event counted.
+    Counted(Vec<Record>),
     /// An order or a value of a list.
     Registration(Registration),
     /// Nothing comes after this.
@@ -28,6 +31,7 @@ const TOLD: u8 = 7;
 const ORDER: u8 = 8;
 const LISTED: u8 = 9;
 const UNLISTED: u8 = 10;
+const COUNTED: u8 = 11;
 const START: u8 = 16;
 const END: u8 = 17;
 
@@ -41,6 +45,7 @@ impl Row {
             Self::Start { version, number } => put(&[&[START], &version.to_le_bytes(), &number.to_le_bytes()]),
             Self::End { rows } => put(&[&[END], &rows.to_le_bytes()]),
             Self::Change(record) => write_record(record, into),
+            Self::Counted(records) => write_counted(records, into),
             Self::Registration(registration) => write_registration(registration, into),
         }
     }
@@ -50,9 +55,18 @@ impl Row {
         Some(match kind {
             START => Self::Start { version: reader.u32()?, number: reader.u64()? },
             END => Self::End { rows: reader.u64()? },
+            COUNTED => Self::Counted(counted::read(reader)?),
             ORDER | LISTED | UNLISTED => Self::Registration(reader.registration(kind)?),
             _ => Self::Change(reader.record(kind)?),
         })
+    }
+}
+
+/// As [`Row::write`], without a copy.
+pub(super) fn write_counted(records: &[Record], into: &mut Vec<u8>) {
+    if !records.is_empty() {
+        into.push(COUNTED);
+        counted::write(records, into);
     }
 }
 
@@ -276,7 +290,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    fn records() -> impl Strategy<Value = Record> {
+    pub(in crate::store::file) fn records() -> impl Strategy<Value = Record> {
         let key = || any::<[u8; 16]>().prop_map(Key);
         let row = (any::<[u8; 8]>(), any::<u32>(), any::<u16>());
         let numbers = (any::<i64>(), any::<i64>(), any::<u32>(), any::<u16>());

@@ -113,9 +113,10 @@ impl Writer {
         for entry in entries.drain(..) {
             match entry {
                 Entry::Records { records, counted, done } => {
-                    for record in records.iter().flatten().chain(&counted) {
+                    for record in records.iter().flatten() {
                         row::write_record(record, &mut turn.records);
                     }
+                    row::write_counted(&counted, &mut turn.records);
                     turn.waiting.extend(done);
                 }
                 Entry::Registration(registration) => Row::Registration(registration).write(&mut turn.records),
