@@ -120,8 +120,8 @@ impl<'s> Checker<'s> {
             NodeKind::Call { name, name_span, target, args } => {
                 self.call(node.span, (name, *name_span), target.as_deref(), args, known)?
             }
-            NodeKind::And(terms) => self.all(terms, known, node.span)?,
-            NodeKind::Or(terms) => self.any(terms, known, node.span)?,
+            NodeKind::And(terms) => self.terms(terms, true, known, node.span)?,
+            NodeKind::Or(terms) => self.terms(terms, false, known, node.span)?,
             NodeKind::Not(of) => {
                 let of = self.check(of, known)?;
                 let (condition, yes, no) = self.condition(of)?;
@@ -163,61 +163,38 @@ impl<'s> Checker<'s> {
         self.tell(ExprProblem::new(Code::TypeMismatch, span, message).suggest("compare it with something"))
     }
 
-    fn all(&mut self, terms: &[Node], known: Known, span: Span) -> Option<Checked> {
-        let (mut yes, mut no) = (known, known.nowhere());
+    /// `a && b && …`, or `||` if not `and`.
+    fn terms(&mut self, terms: &[Node], and: bool, known: Known, span: Span) -> Option<Checked> {
+        // `&&` goes on where a term held and leaves where one failed, `||` the other way round.
+        let (mut on, mut left) = (known, known.nowhere());
         let (mut conditions, mut right) = (Vec::with_capacity(terms.len()), true);
         for term in terms {
-            let checked = self.check(term, yes).and_then(|checked| self.condition(checked));
+            let checked = self.check(term, on).and_then(|checked| self.condition(checked));
             let Some((condition, held, failed)) = checked else {
                 right = false;
                 continue;
             };
-            no = no.or(failed);
-            yes = held;
+            let (goes_on, leaves) = if and { (held, failed) } else { (failed, held) };
+            left = left.or(leaves);
+            on = goes_on;
             conditions.push(condition);
         }
         if !right {
             return None;
         }
-        let condition = if conditions.iter().any(|condition| matches!(condition, Bool::Const(false))) {
-            Bool::Const(false)
+        let decides = |condition: &Bool, value: bool| matches!(condition, Bool::Const(constant) if *constant == value);
+        let condition = if conditions.iter().any(|condition| decides(condition, !and)) {
+            Bool::Const(!and)
         } else {
-            conditions.retain(|condition| !matches!(condition, Bool::Const(true)));
+            conditions.retain(|condition| !decides(condition, and));
             match conditions.len() {
-                0 => Bool::Const(true),
+                0 => Bool::Const(and),
                 1 => conditions.pop()?,
-                _ => Bool::All(conditions.into()),
-            }
-        };
-        Some(Checked::condition(condition, yes, no, span))
-    }
-
-    fn any(&mut self, terms: &[Node], known: Known, span: Span) -> Option<Checked> {
-        let (mut yes, mut no) = (known.nowhere(), known);
-        let (mut conditions, mut right) = (Vec::with_capacity(terms.len()), true);
-        for term in terms {
-            let checked = self.check(term, no).and_then(|checked| self.condition(checked));
-            let Some((condition, held, failed)) = checked else {
-                right = false;
-                continue;
-            };
-            yes = yes.or(held);
-            no = failed;
-            conditions.push(condition);
-        }
-        if !right {
-            return None;
-        }
-        let condition = if conditions.iter().any(|condition| matches!(condition, Bool::Const(true))) {
-            Bool::Const(true)
-        } else {
-            conditions.retain(|condition| !matches!(condition, Bool::Const(false)));
-            match conditions.len() {
-                0 => Bool::Const(false),
-                1 => conditions.pop()?,
+                _ if and => Bool::All(conditions.into()),
                 _ => Bool::Any(conditions.into()),
             }
         };
+        let (yes, no) = if and { (on, left) } else { (left, on) };
         Some(Checked::condition(condition, yes, no, span))
     }
 
