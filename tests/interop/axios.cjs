@@ -1,7 +1,8 @@
-// The npm SDK wechatpay-axios-plugin, asked by run.py: one JSON object in, one out.
+// The npm SDK wechatpay-axios-plugin, asked by run.py: see answer.cjs.
 'use strict';
-const fs = require('node:fs');
 const { createRequire } = require('node:module');
+
+const answer = require('./answer.cjs');
 
 const { Rsa, Aes, Formatter, Hash, Transformer } = createRequire(`${process.cwd()}/`)('wechatpay-axios-plugin');
 
@@ -27,17 +28,17 @@ const operations = {
     return { xml: Transformer.toXml({ ...fields, sign: Hash.sign(type, fields, key) }) };
   },
   seal_v2({ fields, key }) {
-    return { req_info: Aes.AesEcb.encrypt(Transformer.toXml(fields, { rootName: 'root' }), Hash.md5(key).toLowerCase()) };
+    const document = Transformer.toXml(fields).replace(/^<xml>/, '<root>').replace(/<\/xml>$/, '</root>');
+    return { req_info: Aes.AesEcb.encrypt(document, Hash.md5(key)) };
   },
-  accept_v2({ xml, key }) {
+  accept_v2({ xml, key, type }) {
     const { sign, ...fields } = Transformer.toObject(xml);
-    const expected = Hash.sign(fields.sign_type || 'MD5', fields, key);
-    return { accepted: Hash.equals(sign, expected), event: { ...fields, sign } };
+    const accepted = Hash.equals(sign, Hash.sign(type, fields, key));
+    return accepted ? { accepted, event: { ...fields, sign } } : { accepted };
   },
   open_v2({ req_info: text, key }) {
-    return { event: Transformer.toObject(Aes.AesEcb.decrypt(text, Hash.md5(key).toLowerCase())) };
+    return { event: Transformer.toObject(Aes.AesEcb.decrypt(text, Hash.md5(key))) };
   },
 };
 
-const { op, ...input } = JSON.parse(fs.readFileSync(0, 'utf8'));
-process.stdout.write(JSON.stringify(operations[op](input)));
+answer(operations);

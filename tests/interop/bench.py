@@ -1,13 +1,23 @@
-"""What every peer needs: a configuration with test keys, and the two ends of the binary."""
+"""What every peer needs: a site with test keys and an endpoint for each protocol, the binary's two ends, and a running
+gateway with an app behind it."""
 
 import base64
+import contextlib
 import dataclasses
+import http.client
+import http.server
 import json
+import pathlib
+import secrets
+import socket
+import string
 import subprocess
+import threading
+import time
 import typing
 
 INTO = "made by the SDK, judged by wxgate"
-OUT_OF = "made by wxgate's simulator, judged by the SDK"
+OUT_OF = "made by wxgate, judged by the SDK"
 
 
 @dataclasses.dataclass
@@ -15,6 +25,10 @@ class Case:
     name: str
     direction: str
     run: typing.Callable[[], None]
+
+
+class NotSpoken(Exception):
+    """The SDK knows no such message: then there is nothing to compare, and no case."""
 
 
 @dataclasses.dataclass
@@ -39,6 +53,47 @@ class Message:
         )
 
 
+@dataclasses.dataclass
+class Account:
+    """What the console of an account shows, and what `wxgate sim` calls its protocol."""
+
+    protocol: str
+    token: str
+    aes_key: str
+    receive_id: str
+
+
+V2 = """
+[endpoint.{name}]
+path = "/notify/{name}"
+protocol = "pay-v2"
+sign_type = "{sign_type}"
+keys.api_v2 = {{ file = "keys/apiv2.key" }}
+expect = {{ mchid = ["{mchid}"], appid = ["{appid}"] }}
+"""
+PUSH = """
+[endpoint.{name}]
+path = "/notify/{name}"
+protocol = "{protocol}"
+{mode}
+keys.token = {{ file = "keys/{name}.token" }}
+keys.aes = {{ file = "keys/{name}.aes" }}
+expect = {{ {expected} = ["{receive_id}"] }}
+"""
+UPSTREAM = """
+[endpoint.{name}.upstream]
+url = ["http://127.0.0.1:{port}/{name}"]
+"""
+SIGN_TYPES = {"MD5": "shop-v2", "HMAC-SHA256": "shop-v2-hmac"}
+PUSHES = [
+    ("push", "message", 'mode = "safe"', "appid", "wx5823bf96d3bd56c7"),
+    ("push-compatible", "message", 'mode = "compatible"', "appid", "wx5823bf96d3bd56c7"),
+    ("open", "open-platform", "", "appid", "wx134c8103faa5a59e"),
+    ("corp", "wecom", "", "receive_id", "ww1436e0e65a779aee"),
+    ("bot", "wecom", "", "receive_id", ""),
+]
+
+
 class Bench:
     def __init__(self, wxgate, node_modules, directory):
         self.wxgate, self.node_modules, self.directory = wxgate, node_modules, directory
@@ -48,6 +103,27 @@ class Bench:
         numbers = json.loads(self.text("sim.json"))
         self.mchid, self.appid = numbers["mchid"], numbers["appid"]
         self.certificate_serial, self.public_key_id = numbers["certificate_serial"], numbers["public_key_id"]
+        self.app = App()
+        self.accounts, self.nodes = {}, {}
+        self.port = free_port()
+        self._write_site()
+        self._run("check", "--config", str(self.site / "wxgate.toml"), good=(0, 1))
+
+    def _write_site(self):
+        config = self.site / "wxgate.toml"
+        text = config.read_text().replace("127.0.0.1:8080", f"127.0.0.1:{self.port}")
+        text = text.replace("127.0.0.1:9900", f"127.0.0.1:{free_port()}")
+        for sign_type, name in SIGN_TYPES.items():
+            text += V2.format(name=name, sign_type=sign_type, mchid=self.mchid, appid=self.appid)
+            text += UPSTREAM.format(name=name, port=self.app.port)
+        for name, protocol, mode, expected, receive_id in PUSHES:
+            account = Account(protocol, secrets.token_hex(8), encoding_aes_key(), receive_id)
+            (self.keys / f"{name}.token").write_text(account.token)
+            (self.keys / f"{name}.aes").write_text(account.aes_key)
+            text += PUSH.format(name=name, protocol=protocol, mode=mode, expected=expected, receive_id=receive_id)
+            text += UPSTREAM.format(name=name, port=self.app.port)
+            self.accounts[name] = account
+        config.write_text(text)
 
     def text(self, name):
         return (self.keys / name).read_text()
@@ -58,39 +134,126 @@ class Bench:
         return done.stdout
 
     def judge(self, message, endpoint="shop-pay"):
-        """`wxgate verify`: verdict, reason and event."""
+        """`wxgate verify`: verdict, reason, event and reply."""
         arguments = ["verify", "--config", str(self.site / "wxgate.toml"), "--endpoint", endpoint, "--json", "-"]
         return json.loads(self._run(*arguments, stdin=message.captured(), good=(0, 1)))
 
     def accepts(self, message, event, endpoint="shop-pay"):
         judged = self.judge(message, endpoint)
         assert judged["verdict"] == "accept", judged
-        assert judged["event"] == event, f"another event: {judged['event']}"
+        assert judged["event"] == event, f"another event: {judged['event']}, not {event}"
+        return judged["reply"]
 
     def refuses(self, message, reason, endpoint="shop-pay"):
         judged = self.judge(message, endpoint)
         assert (judged["verdict"], judged["reason"]) == ("reject", reason), judged
 
-    def samples(self):
-        """Names of what the simulator can send for Pay v3."""
-        return [line.split()[0] for line in self._run("sim", "send", "--list").splitlines()]
+    def samples(self, protocol="pay-v3"):
+        """Names of what the simulator can send."""
+        listed = self._run("sim", "send", "--protocol", protocol, "--list")
+        return [line.split()[0] for line in listed.splitlines()]
 
-    def simulate(self, sample, *more):
+    def simulate(self, sample, *more, protocol="pay-v3", endpoint="shop-pay"):
         """`wxgate sim send --print`, taken apart."""
-        url = "http://127.0.0.1:8080/notify/shop-pay"
-        raw = self._run("sim", "send", "--keys", str(self.keys), "--to", url, "--sample", sample, "--print", *more)
+        url = f"http://127.0.0.1:{self.port}/notify/{endpoint}"
+        arguments = ["--protocol", protocol, "--keys", str(self.keys), "--to", url, "--sample", sample, "--print", *more]
+        raw = self._run("sim", "send", *arguments)
         head, _, body = raw.replace("\r\n", "\n").partition("\n\n")
         first, *lines = head.split("\n")
+        method, target, _ = first.split()
+        path, _, query = target.partition("?")
         headers = dict(line.split(": ", 1) for line in lines)
-        return Message(headers, body.encode()[: int(headers["Content-Length"])], method=first.split()[0])
+        length = int(headers.get("Content-Length", 0))
+        return Message(headers, body.encode()[:length], method=method, path=path, query=query)
 
-    def node(self, operation, **inputs):
-        """Asks the npm SDK."""
-        script = str(__import__("pathlib").Path(__file__).parent / "axios.cjs")
-        asked = json.dumps({"op": operation, **inputs})
-        done = subprocess.run(["node", script], input=asked, capture_output=True, text=True, cwd=self.node_modules)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    def simulate_push(self, endpoint, sample, *more):
+        """The same of message push, with the keys of the endpoint."""
+        account = self.accounts[endpoint]
+        keys = ["--token", account.token, "--aes-key", account.aes_key, "--receive-id", account.receive_id]
+        return self.simulate(sample, *keys, *more, protocol=account.protocol, endpoint=endpoint)
+
+    @contextlib.contextmanager
+    def gateway(self):
+        """`wxgate run` on the site."""
+        with open(self.directory / "gateway.log", "wb") as log:
+            command = [str(self.wxgate), "run", "--config", str(self.site / "wxgate.toml")]
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                    break
+                except OSError:
+                    assert process.poll() is None and time.monotonic() < deadline, "the gateway does not come up"
+                    time.sleep(0.05)
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+    def send(self, message):
+        """To the running gateway: status and body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(message.method, f"{message.path}?{message.query}", message.body, message.headers)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    def node(self, operation, script="axios.cjs", **inputs):
+        """Asks an npm SDK."""
+        if script not in self.nodes:
+            command = ["node", str(pathlib.Path(__file__).parent / script)]
+            pipe = subprocess.PIPE
+            self.nodes[script] = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=self.node_modules)
+        node = self.nodes[script]
+        node.stdin.write(json.dumps({"op": operation, **inputs}) + "\n")
+        node.stdin.flush()
+        answer = json.loads(node.stdout.readline())
+        assert "error" not in answer, f"{script} {operation}: {answer['error']}"
+        return answer
+
+    def npm_version(self, package):
+        return json.loads((self.node_modules / "node_modules" / package / "package.json").read_text())["version"]
+
+
+class App:
+    """The app behind the gateway: says `says` to every event."""
+
+    def __init__(self):
+        self.says = "success"
+        app = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                body = app.says.encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = server.server_port
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def encoding_aes_key():
+    """43 letters and digits that are 32 bytes in base64, as WeChat's console makes them."""
+    while True:
+        text = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+        if all(symbol in string.ascii_letters + string.digits for symbol in text):
+            return text
 
 
 def payment_v3(bench):

@@ -1,10 +1,14 @@
-"""npm SDK wechatpay-axios-plugin (axios.cjs): the same both ways, by Node's cryptography."""
+"""npm SDK wechatpay-axios-plugin (axios.cjs): WeChat Pay v3 and v2 both ways, by Node's cryptography."""
 
 import json
+import types
 
+import pay_v2
 from bench import INTO, OUT_OF, Case, Message, envelope_v3, payment_v3
 
-NAME = "wechatpay-axios-plugin 0.9.6 (Node.js)"
+
+def title(bench):
+    return f"wechatpay-axios-plugin {bench.npm_version('wechatpay-axios-plugin')} (Node.js)"
 
 
 def signed(bench, by_public_key):
@@ -35,7 +39,34 @@ def accepts(bench, message, by_public_key):
     )
 
 
+def v2_key(bench):
+    return bench.text("apiv2.key").strip()
+
+
+def sign_v2(bench, fields, sign_type):
+    return bench.node("sign_v2", fields=fields, key=v2_key(bench), type=sign_type)["xml"]
+
+
+def seal_v2(bench, fields):
+    return bench.node("seal_v2", fields=fields, key=v2_key(bench))["req_info"]
+
+
+def read_v2(bench, xml, sign_type):
+    return bench.node("accept_v2", xml=xml, key=v2_key(bench), type=sign_type).get("event")
+
+
+def open_v2(bench, xml):
+    return bench.node("open_v2", req_info=pay_v2.text_of(xml, "req_info"), key=v2_key(bench))["event"]
+
+
 def cases(bench):
+    for case in cases_v3(bench):
+        yield "pay-v3", case
+    for case in pay_v2.cases(bench, types.SimpleNamespace(sign=sign_v2, seal=seal_v2, read=read_v2, open=open_v2)):
+        yield "pay-v2", case
+
+
+def cases_v3(bench):
     for by_public_key in (False, True):
         kind = "public key" if by_public_key else "certificate"
 

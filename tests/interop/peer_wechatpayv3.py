@@ -1,5 +1,6 @@
 """Python SDK wechatpayv3: judges the simulator's callbacks, and signs callbacks in WeChat's place."""
 
+import base64
 import copy
 import json
 import time
@@ -9,11 +10,11 @@ import wechatpayv3
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from wechatpayv3.utils import load_private_key, rsa_sign
 
-import base64
-
 from bench import INTO, OUT_OF, Case, Message, envelope_v3, payment_v3
 
-NAME = f"wechatpayv3 {wechatpayv3.__version__} (Python)"
+
+def title(bench):
+    return f"wechatpayv3 {wechatpayv3.__version__} (Python)"
 
 
 def sdk(bench, by_public_key):
@@ -53,6 +54,11 @@ def signed(bench, by_public_key):
 
 
 def cases(bench):
+    for case in cases_v3(bench):
+        yield "pay-v3", case
+
+
+def cases_v3(bench):
     for by_public_key in (False, True):
         kind = "public key" if by_public_key else "certificate"
 
