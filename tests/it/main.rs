@@ -17,5 +17,6 @@ mod outage;
 mod pay_v2;
 mod process;
 mod protocols_of_the_wire;
+mod push;
 mod replay;
 mod rotation;
