@@ -41,12 +41,14 @@ struct Judgement<'a> {
 #[derive(Serialize)]
 struct Reply {
     status: u16,
+    content_type: &'static str,
     body: String,
 }
 
 impl Reply {
     fn of(answer: &Answer) -> Self {
-        Self { status: answer.status, body: String::from_utf8_lossy(&answer.body).into_owned() }
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        Self { status: answer.status, content_type: answer.content_type, body }
     }
 }
 

@@ -18,10 +18,16 @@ fn stderr(output: &Output) -> String {
 }
 
 /// Configures one endpoint with the keys of a vector.
-fn configure(dir: &Path, keys: &Value) {
-    if let Some(api_key) = keys.get("api_key") {
-        return configure_v2(dir, keys, api_key);
+fn configure(dir: &Path, vector: &Value) {
+    let keys = &vector["keys"];
+    match vector["protocol"].as_str().unwrap() {
+        "pay-v3" => configure_v3(dir, keys),
+        "pay-v2" => configure_v2(dir, keys),
+        push => configure_push(dir, push, keys),
     }
+}
+
+fn configure_v3(dir: &Path, keys: &Value) {
     let write = |name: &str, text: &Value| std::fs::write(dir.join(name), text.as_str().unwrap()).unwrap();
     write("apiv3.key", &keys["apiv3_key"]);
     let (mut certificates, mut public) = (Vec::new(), Vec::new());
@@ -47,8 +53,8 @@ fn configure(dir: &Path, keys: &Value) {
     std::fs::write(dir.join("wxgate.toml"), text).unwrap();
 }
 
-fn configure_v2(dir: &Path, keys: &Value, api_key: &Value) {
-    std::fs::write(dir.join("apiv2.key"), api_key.as_str().unwrap()).unwrap();
+fn configure_v2(dir: &Path, keys: &Value) {
+    std::fs::write(dir.join("apiv2.key"), keys["api_key"].as_str().unwrap()).unwrap();
     let text = format!(
         "[endpoint.pay]\npath = \"/notify/wxpay/v2\"\nprotocol = \"pay-v2\"\nsign_type = {}\n\
          keys.api_v2 = {{ file = \"apiv2.key\" }}\nexpect = {{ mchid = [{}], appid = {} }}\n\
@@ -58,16 +64,44 @@ fn configure_v2(dir: &Path, keys: &Value, api_key: &Value) {
     std::fs::write(dir.join("wxgate.toml"), text).unwrap();
 }
 
+fn configure_push(dir: &Path, protocol: &str, keys: &Value) {
+    std::fs::write(dir.join("push.token"), keys["token"].as_str().unwrap()).unwrap();
+    let mut aes = Vec::new();
+    for name in ["encoding_aes_key", "encoding_aes_key_previous"] {
+        let Some(key) = keys[name].as_str() else { continue };
+        std::fs::write(dir.join(name), key).unwrap();
+        aes.push(format!("{{ file = \"{name}\" }}"));
+    }
+    let aes = if aes.is_empty() { String::new() } else { format!("keys.aes = [{}]\n", aes.join(", ")) };
+    let mode = match (protocol, keys["mode"].as_str()) {
+        ("message", Some("compat")) => "mode = \"compatible\"\n".to_owned(),
+        ("message", Some(mode)) => format!("mode = \"{mode}\"\n"),
+        _ => String::new(),
+    };
+    let id = if protocol == "wecom" { "receive_id" } else { "appid" };
+    let text = format!(
+        "[endpoint.pay]\npath = \"/push\"\nprotocol = \"{protocol}\"\n{mode}keys.token = {{ file = \"push.token\" }}\n{aes}\
+         expect = {{ {id} = [{}] }}\n[endpoint.pay.upstream]\nurl = [\"http://127.0.0.1:9/\"]\n",
+        keys[id],
+    );
+    std::fs::write(dir.join("wxgate.toml"), text).unwrap();
+}
+
 #[test]
 fn verify_agrees_with_every_vector() {
-    let vectors = [include_str!("../vectors/pay_v3.json"), include_str!("../vectors/pay_v2.json")];
+    let vectors = [
+        include_str!("../vectors/pay_v3.json"),
+        include_str!("../vectors/pay_v2.json"),
+        include_str!("../vectors/message.json"),
+        include_str!("../vectors/wecom.json"),
+    ];
     let vectors: Vec<Value> =
         vectors.into_iter().flat_map(|text| serde_json::from_str::<Vec<Value>>(text).unwrap()).collect();
-    assert!(vectors.len() >= 94 + 56);
+    assert!(vectors.len() >= 94 + 56 + 69 + 32);
     for vector in &vectors {
         let name = vector["name"].as_str().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        configure(dir.path(), &vector["keys"]);
+        configure(dir.path(), vector);
         std::fs::write(dir.path().join("request.json"), vector["request"].to_string()).unwrap();
         let now = vector["now"].to_string();
         let output = wxgate(dir.path(), &["verify", "--endpoint", "pay", "--now", &now, "--json", "request.json"]);
@@ -81,6 +115,12 @@ fn verify_agrees_with_every_vector() {
         if expect["verdict"] == "accept" {
             assert_eq!(line["event"], expect["event"], "{name}");
             assert_eq!(line["reply"]["status"], 200);
+            if let Some(reply) = expect.get("reply") {
+                assert_eq!(line["reply"]["body"], reply["body"], "{name}");
+                let content_type = line["reply"]["content_type"].as_str().unwrap();
+                let wanted = reply["content_type"].as_str().unwrap_or_default();
+                assert!(content_type.starts_with(wanted), "{name}: {content_type}");
+            }
         }
     }
 }
@@ -90,7 +130,7 @@ fn verify_reads_raw_messages_too_and_says_what_it_cannot_read() {
     let dir = tempfile::tempdir().unwrap();
     let vectors: Vec<Value> = serde_json::from_str(include_str!("../vectors/pay_v3.json")).unwrap();
     let vector = &vectors[0];
-    configure(dir.path(), &vector["keys"]);
+    configure(dir.path(), vector);
     let request = &vector["request"];
     let mut raw = format!("POST {} HTTP/1.1\r\nHost: x\r\n", request["path"].as_str().unwrap()).into_bytes();
     for header in request["headers"].as_array().unwrap() {

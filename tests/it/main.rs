@@ -17,6 +17,7 @@ mod outage;
 mod pay_v2;
 mod process;
 mod protocols_of_the_wire;
+mod push;
 mod queue;
 mod replay;
 mod rotation;

@@ -1,36 +1,27 @@
 //! WeChat Pay v2 through a whole gateway.
 
-use wxgate::app::App;
-use wxgate::clock::Clock;
 use wxgate::sim::attack::{self, Expectation};
 use wxgate::sim::notify::unix_now;
 use wxgate::sim::pay_v2::sample;
 use wxgate::sim::pay_v2::sign::SignType;
 use wxgate::sim::sample::Order;
-use wxgate::sim::shop::{Behaviour, Shop};
 
-use crate::gateway::{Gateway, SIGNING, Site};
+use crate::gateway::Gateway;
 
 const PATH: &str = "/notify/shop-v2";
 
 /// A gateway with an endpoint of v2 beside the usual one.
 async fn gateway() -> Gateway {
-    let site = Site::new();
-    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
-    site.write_config("memory:", shop.address(), "");
-    let merchant = &site.keys.merchant;
-    let endpoint = format!(
-        "\n[endpoint.shop-v2]\npath = \"{PATH}\"\nprotocol = \"pay-v2\"\nsign_type = \"MD5\"\nmax_age = \"72h\"\n\
-         keys.api_v2 = {{ file = \"keys/apiv2.key\" }}\nexpect = {{ mchid = [\"{}\"], appid = [\"{}\"] }}\n\
-         [endpoint.shop-v2.upstream]\nurl = [\"http://{}/events\"]\nsigning = {{ file = \"signing.key\" }}\n",
-        merchant.mchid,
-        merchant.appid,
-        shop.address(),
-    );
-    let text = std::fs::read_to_string(site.config()).unwrap() + &endpoint;
-    std::fs::write(site.config(), text).unwrap();
-    let app = App::start(site.load(), Clock::System).await.unwrap();
-    Gateway { site, shop, app }
+    Gateway::beside(|site, shop| {
+        let merchant = &site.keys.merchant;
+        format!(
+            "\n[endpoint.shop-v2]\npath = \"{PATH}\"\nprotocol = \"pay-v2\"\nsign_type = \"MD5\"\nmax_age = \"72h\"\n\
+             keys.api_v2 = {{ file = \"keys/apiv2.key\" }}\nexpect = {{ mchid = [\"{}\"], appid = [\"{}\"] }}\n\
+             [endpoint.shop-v2.upstream]\nurl = [\"http://{shop}/events\"]\nsigning = {{ file = \"signing.key\" }}\n",
+            merchant.mchid, merchant.appid,
+        )
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
