@@ -67,11 +67,15 @@ fn watch(dir: &Path, files: &Files, outside: &mut Outside<'_>) {
 fn load(files: &Files, outside: &Outside<'_>, findings: &mut Findings<'_>) -> Rules {
     match risk::load(files, outside.now) {
         Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| findings.foreign_warning(translated(warning)));
+            for warning in &loaded.warnings {
+                findings.foreign_warning(translated(warning));
+            }
             Rules::Loaded(loaded)
         }
         Err(problems) => {
-            problems.iter().for_each(|problem| findings.foreign(translated(problem)));
+            for problem in &problems {
+                findings.foreign(translated(problem));
+            }
             Rules::Broken
         }
     }

@@ -57,7 +57,8 @@ struct Arrived {
 
 /// What came to an endpoint.
 enum Arrival {
-    Callback(Arrived),
+    /// Large, and handed on once.
+    Callback(Box<Arrived>),
     UrlCheck(Answer),
 }
 
@@ -93,7 +94,7 @@ impl Worker {
                 let rest = tokio::spawn(async move {
                     let endpoint = Arc::clone(&arrived.endpoint);
                     let mut reply = Reply::default();
-                    let end = worker.settle(arrived, &mut record, &mut reply).await;
+                    let end = worker.settle(*arrived, &mut record, &mut reply).await;
                     worker.answer(Some(&endpoint), record, &end, reply)
                 });
                 rest.await.unwrap_or_else(|_panicked| wechat::answer::pay_v3(Reason::InternalError))
@@ -128,7 +129,8 @@ impl Worker {
         match passed.await {
             Ok(Ok((place, screened, body))) => {
                 let Parts { uri, headers, .. } = head;
-                Ok(Arrival::Callback(Arrived { endpoint, screened, uri, headers, body, client, now, _place: place }))
+                let arrived = Arrived { endpoint, screened, uri, headers, body, client, now, _place: place };
+                Ok(Arrival::Callback(Box::new(arrived)))
             }
             Ok(Err(answer)) => Ok(Arrival::UrlCheck(answer)),
             Err(stop) => {

@@ -39,7 +39,7 @@ impl RuleMetrics {
             let version = set.version().to_string();
             self.info.with_label_values(&[&**set.name(), &**set.digest(), &version]).set(1);
             for rule in set.rules() {
-                self.hits.with_label_values(&[&**set.name(), &*rule.id, "enforce"]);
+                self.hits.with_label_values(&[&**set.name(), &**rule.id, "enforce"]);
             }
         }
     }

@@ -76,13 +76,14 @@ enum VerifiedAs {
 /// A callback that was verified, decrypted and found to belong to its endpoint. Only this module can make one.
 ///
 /// ```compile_fail,E0451
-/// let event: wxgate::event::Event = todo!();
+/// let event: Box<wxgate::event::Event> = todo!();
 /// let forged = wxgate::wechat::Authentic { event, freshness: None, signed_by: todo!(), reply_to: None,
 ///     received_body: todo!() };
 /// ```
 #[derive(Debug)]
 pub struct Authentic {
-    event: Event,
+    /// In a box, since it is large and goes through many hands.
+    event: Box<Event>,
     freshness: Option<Freshness>,
     signed_by: Arc<str>,
     reply_to: Option<message::ReplyTo>,
@@ -130,7 +131,7 @@ impl Authentic {
     pub(crate) fn for_test(event: Event, nonce: &str, signed_at: UnixTime) -> Self {
         let received_body = event.body.clone();
         let freshness = Some(Freshness { nonce: nonce.to_owned(), signed_at });
-        Self { event, freshness, signed_by: Arc::from("TEST"), reply_to: None, received_body }
+        Self { event: Box::new(event), freshness, signed_by: Arc::from("TEST"), reply_to: None, received_body }
     }
 }
 

@@ -105,7 +105,7 @@ fn as_texts(value: &Value) -> Value {
         Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), as_texts(value))).collect(),
         Value::Array(items) => items.iter().map(as_texts).collect(),
         Value::String(_) => value.clone(),
-        other => Value::String(other.to_string()),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_)) => Value::String(other.to_string()),
     }
 }
 

@@ -90,7 +90,9 @@ impl Outcome {
         audit: &Path,
         took: Duration,
     ) -> Self {
-        acts.iter_mut().for_each(|act| act.judge(audit));
+        for act in &mut acts {
+            act.judge(audit);
+        }
         let held = payments.held()
             && attacks.iter().all(|attack| attack.held)
             && acts.iter().all(|act| act.held)

@@ -152,7 +152,7 @@ impl Message {
                 let content = content::read(self.family, None, body.clone())?;
                 let reply_to = ReplyTo::plain(content.format, content.acknowledgement);
                 Ok(Authentic {
-                    event: content.event,
+                    event: Box::new(content.event),
                     freshness: self.single_use.then_some(Freshness { nonce: signature, signed_at: head.signed_at }),
                     signed_by: signer.into_name(),
                     reply_to: Some(reply_to),
@@ -203,7 +203,7 @@ pub(super) fn open(
         reply::Seal { by: opened.sealed_by, nonce: verified.head.nonce, is_lower_case: verified.is_lower_case },
     );
     Ok(Authentic {
-        event: content.event,
+        event: Box::new(content.event),
         freshness: single_use.then_some(Freshness { nonce: verified.signature, signed_at }),
         signed_by: verified.signer.into_name(),
         reply_to: Some(reply_to),

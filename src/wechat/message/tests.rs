@@ -154,7 +154,7 @@ fn body(request: &Request) -> Bytes {
 
 fn event(case: &Case) -> Event {
     match judge_case(case) {
-        Ok(End::Authentic(authentic)) => authentic.event.clone(),
+        Ok(End::Authentic(authentic)) => (*authentic.event).clone(),
         Ok(End::Echo(_)) => panic!("{}: an echo", case.name),
         Err(reason) => panic!("{}: {}", case.name, reason.code()),
     }

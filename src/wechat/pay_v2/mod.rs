@@ -272,7 +272,7 @@ impl PayV2 {
         };
         self.owns(&fields)?;
         self.is_recent(&event, now)?;
-        Ok(Authentic { event, freshness: None, signed_by, reply_to: None, received_body: body })
+        Ok(Authentic { event: Box::new(event), freshness: None, signed_by, reply_to: None, received_body: body })
     }
 
     /// The newest key first. A wrong key passes the padding once in 256 times, so that what it gives must look like XML.

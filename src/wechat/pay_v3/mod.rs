@@ -177,7 +177,7 @@ impl PayV3 {
         let time = envelope.create_time.as_deref().and_then(resource::parse_time);
         let event = found.into_event(id.into_owned(), kind, time, plaintext.clone());
         Ok(Authentic {
-            event,
+            event: Box::new(event),
             freshness: Some(Freshness { nonce: screened.nonce().to_owned(), signed_at: screened.signed_at() }),
             signed_by: Arc::clone(screened.key_id()),
             reply_to: None,

@@ -177,13 +177,11 @@ impl Generator {
     }
 
     fn duration(&mut self) -> Twins {
-        match self.dice.roll(2) {
-            0 => same(format!("duration(\"{}\")", self.dice.pick(&DURATIONS))),
-            _ => {
-                let (a, b) = (self.field(&TIME_FIELDS), self.field(&TIME_FIELDS));
-                join("($0 - $1)", &[&a, &b])
-            }
+        if self.dice.roll(2) == 0 {
+            return same(format!("duration(\"{}\")", self.dice.pick(&DURATIONS)));
         }
+        let (a, b) = (self.field(&TIME_FIELDS), self.field(&TIME_FIELDS));
+        join("($0 - $1)", &[&a, &b])
     }
 
     /// A field of an enum compared with a member, by name and by text.
