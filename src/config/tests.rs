@@ -262,6 +262,7 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
         ("[admin]", format!("[admin]\n{unknown}\n{SHORT}")),
         ("[store]", format!("[store]\n{unknown}\n{SHORT}")),
         ("[audit]", format!("[audit]\n{unknown}\n{SHORT}")),
+        ("[rules]", format!("[rules]\n{unknown}\n{SHORT}")),
         ("[endpoint.NAME]", in_endpoint(unknown)),
         ("[endpoint.NAME]", SHORT_V2.replace("sign_type", &format!("{unknown}\nsign_type"))),
         ("[endpoint.NAME]", push::SHORT.replace("mode", &format!("{unknown}\nmode"))),
@@ -517,8 +518,6 @@ fn what_this_version_does_not_do_is_refused_and_never_ignored() {
         (format!("[store]\nurl = \"redis://127.0.0.1\"\n{SHORT}"), 2),
         (format!("[store]\non_outage = \"local\"\n{SHORT}"), 2),
         (format!("[store]\ntimeout = \"200ms\"\n{SHORT}"), 2),
-        (format!("[rules]\ndir = \"rules\"\n{SHORT}"), 1),
-        (in_endpoint("rules = [\"payment-core\"]"), 2),
         (SHORT.replace("/notify", "/notify/{appid}"), 2),
         (SHORT.replace("http://", "https://"), 7),
     ];

@@ -533,6 +533,11 @@ mod tests {
         endpoint.verified(&Arc::from("PUB_KEY_ID_1"), UnixTime::from_secs(1));
         metrics.downloads("1900000001").taken_at(UnixTime::from_secs(1));
         endpoint.upstream(Some(200));
+        metrics.rules.verdicts.with_label_values(&["hold", "hold"]).inc();
+        metrics.rules.hits.with_label_values(&["set", "WXP-1001", "enforce"]).inc();
+        metrics.rules.errors.with_label_values(&["set", "WXP-1001"]).inc();
+        metrics.rules.exceptions.with_label_values(&["WXP-1001", "why"]).inc();
+        metrics.rules.info.with_label_values(&["set", "0", "1"]).set(1);
         let queue = QueueReading { endpoint: "shop".into(), queue: "dead", events: 2, oldest: Duration::from_secs(9) };
         metrics.read(&Readings {
             expiries: vec![expiry("shop", "KEY", 1)],

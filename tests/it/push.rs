@@ -314,7 +314,7 @@ async fn what_no_signature_covers_counts_for_nothing() {
     // Nor does an endpoint in safe mode take plain text, rightly signed as plain mode signs.
     let plain = Account { mode: Mode::Plain, ..safe.account.clone() };
     let downgraded = plain.push(&safe.path(), unix_now(), &safe.text()).unwrap();
-    assert_eq!(gateway.send(&downgraded).await.status, 400);
+    assert_eq!(gateway.send(&downgraded).await.status, 401);
     // Nor encrypted text of another key, id or token; and from outside they look alike.
     let other = |change: fn(&mut Account)| {
         let mut account = safe.account.clone();
