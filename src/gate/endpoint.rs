@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::routes::Pattern;
 use super::upstream::{self, Upstream};
 use crate::clock::UnixTime;
 use crate::keyring::report::{EndpointKeys, Known};
@@ -27,8 +28,8 @@ pub struct Settings {
     pub name: String,
     /// Host that it answers to; none: any.
     pub host: Option<String>,
-    /// Path that it answers to, exactly.
-    pub path: String,
+    /// Path that it answers to.
+    pub path: Pattern,
     /// Protocol with keys.
     pub protocol: ProtocolSettings,
     /// `keys.download`
@@ -58,7 +59,7 @@ pub enum ProtocolSettings {
 /// An endpoint at work.
 pub struct Endpoint {
     host: Option<String>,
-    path: String,
+    path: Pattern,
     allow_from: Vec<IpNet>,
     limit_settings: limit::Settings,
     limits: Arc<Limits>,
@@ -143,7 +144,7 @@ impl Endpoint {
     }
 
     /// Path that it answers to.
-    pub fn path(&self) -> &str {
+    pub fn path(&self) -> &Pattern {
         &self.path
     }
 
