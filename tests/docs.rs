@@ -13,7 +13,8 @@ use wxgate::observe::{AuditSettings, AuditTarget, Observe, Stage, metrics};
 use wxgate::reason::{Outcome, Reason};
 use wxgate::risk::code::Code;
 use wxgate::risk::{Files, Severity, load};
-use wxgate::wechat::pay_v3::diagnosis::Cause;
+use wxgate::wechat::diagnosis::{Elsewhere, Explained};
+use wxgate::wechat::{message, pay_v2, pay_v3};
 
 fn doc(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
@@ -62,13 +63,23 @@ fn every_reason_is_documented_as_it_is() {
 
 #[test]
 fn every_cause_that_the_doctor_names_is_documented_as_it_is() {
-    let rows = by_name(table(&doc("doctor.md"), "| cause | it means | what to do |"));
+    causes_are_documented::<pay_v3::diagnosis::Cause>("### WeChat Pay APIv3");
+    causes_are_documented::<pay_v2::diagnosis::Cause>("### WeChat Pay v2");
+    causes_are_documented::<message::diagnosis::Cause>("### Message push, open platforms and WeCom");
+    causes_are_documented::<Elsewhere>("### All protocols");
+}
+
+fn causes_are_documented<C: Explained>(heading: &str) {
+    let text = doc("doctor.md");
+    let (_, section) = text.split_once(heading).unwrap();
+    let rows = by_name(table(section, "| cause | it means | what to do |"));
     let documented: BTreeSet<&str> = rows.keys().map(String::as_str).collect();
-    let existing: BTreeSet<&str> = Cause::ALL.iter().map(|cause| cause.code()).collect();
-    assert_eq!(documented, existing);
-    for cause in Cause::ALL {
-        let told = rows[cause.code()][2].to_lowercase();
-        assert_eq!(told.trim_end_matches('.'), cause.remedy().to_lowercase(), "{}", cause.code());
+    let existing: BTreeSet<&str> = C::ALL.iter().map(|cause| cause.code()).collect();
+    assert_eq!(documented, existing, "{heading}");
+    for cause in C::ALL {
+        let row = &rows[cause.code()];
+        assert_eq!(row[1], cause.meaning(), "{}", cause.code());
+        assert_eq!(row[2].trim_end_matches('.').to_lowercase(), cause.remedy().to_lowercase(), "{}", cause.code());
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::clock::{Clock, UnixTime};
 use crate::config;
+use crate::gate::endpoint::Settings;
 use crate::keyring;
 use crate::wechat::key::SharedKeys;
 use crate::wechat::{Authentic, Protocol, Received, Refused};
@@ -59,24 +60,20 @@ pub(super) enum CaptureError {
 impl Against {
     /// The protocol with the keys of the endpoint.
     pub(super) fn protocol(&self) -> Result<Protocol, String> {
+        self.protocols().map(|(protocol, _)| protocol)
+    }
+
+    /// The same, and those of the other endpoints by name.
+    pub(super) fn protocols(&self) -> Result<(Protocol, Vec<(String, Protocol)>), String> {
         let config = config::load(&self.config).map_err(|problems| problems.to_string())?;
         let names: Vec<String> = config.endpoints.iter().map(|endpoint| endpoint.name.clone()).collect();
-        let mut fitting =
-            config.endpoints.into_iter().filter(|e| self.endpoint.as_ref().is_none_or(|name| *name == e.name));
-        match (fitting.next(), fitting.next()) {
-            (Some(endpoint), None) => {
-                let mut protocol = endpoint.protocol;
-                // Offline: what the last download brought, if it was kept.
-                if let Some(download) = &endpoint.download {
-                    let held = keyring::remembered(download, Clock::System.now()).held;
-                    let keys = SharedKeys::default();
-                    keys.set(held.into_iter().map(|held| held.certificate.key).collect());
-                    protocol.take_downloaded(&keys);
-                }
-                Ok(protocol.build())
-            }
-            _ => Err(format!("--endpoint: name one of {}", names.join(", "))),
-        }
+        let is_meant = |e: &Settings| self.endpoint.as_ref().is_none_or(|name| *name == e.name);
+        let (meant, others): (Vec<Settings>, Vec<Settings>) = config.endpoints.into_iter().partition(is_meant);
+        let Ok([endpoint]) = <[Settings; 1]>::try_from(meant) else {
+            return Err(format!("--endpoint: name one of {}", names.join(", ")));
+        };
+        let (_, protocol) = offline(endpoint);
+        Ok((protocol, others.into_iter().map(offline).collect()))
     }
 
     /// The time to judge at.
@@ -84,6 +81,18 @@ impl Against {
         let Some(text) = &self.now else { return Ok(Clock::System.now()) };
         parse_time(text).ok_or_else(|| format!("--now: `{text}` is neither Unix seconds nor RFC 3339"))
     }
+}
+
+/// An endpoint's protocol, with what the last download brought, if it was kept.
+fn offline(endpoint: Settings) -> (String, Protocol) {
+    let mut protocol = endpoint.protocol;
+    if let Some(download) = &endpoint.download {
+        let held = keyring::remembered(download, Clock::System.now()).held;
+        let keys = SharedKeys::default();
+        keys.set(held.into_iter().map(|held| held.certificate.key).collect());
+        protocol.take_downloaded(&keys);
+    }
+    (endpoint.name, protocol.build())
 }
 
 impl Captured {
@@ -96,6 +105,12 @@ impl Captured {
     pub(super) fn judge(&self, protocol: &Protocol, now: UnixTime) -> Result<Authentic, Refused> {
         let screened = protocol.screen(self.received(), now)?;
         protocol.open(protocol.verify(screened, self.body.clone())?)
+    }
+
+    /// Whether it passes, of a check of the URL whether it is answered.
+    pub(super) fn passes(&self, protocol: &Protocol, now: UnixTime) -> bool {
+        let echo = protocol.echo(self.received(), now);
+        echo.map_or_else(|| self.judge(protocol, now).is_ok(), |echo| echo.is_ok())
     }
 
     /// The head, as the protocols take it.

@@ -143,7 +143,7 @@ impl Endpoint {
         Self {
             name: settings.name.clone(),
             host: settings.host.clone(),
-            path: settings.path.clone(),
+            path: settings.path.to_string(),
             protocol,
             keys,
             download: settings.download.as_ref().map(|download| download.url.to_string()),

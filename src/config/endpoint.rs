@@ -13,6 +13,7 @@ use super::reference::Outside;
 use super::rules::{self, Rules};
 use super::sections::{MIN_RETENTION, address_ranges};
 use crate::gate::endpoint::{ProtocolSettings, Settings};
+use crate::gate::routes::Pattern;
 use crate::gate::upstream::{self, Ack, Format};
 use crate::gate::worker;
 use crate::secret::Secret;
@@ -53,7 +54,7 @@ type Target = (Uri, Range<usize>);
 
 /// What an endpoint answers to.
 pub(super) struct Route {
-    pub(super) path: String,
+    pub(super) path: Pattern,
     pub(super) host: Option<String>,
     pub(super) at: Range<usize>,
 }
@@ -98,7 +99,7 @@ fn endpoint(
     let window = window.unwrap_or(DEFAULT_WINDOW);
     let allow_from = table.take("allow_from").map(|value| address_ranges(&value, findings)).unwrap_or_default();
     let limits = limits(&mut table, findings);
-    let protocol = protocol(&mut table, window, outside, findings);
+    let protocol = protocol(&mut table, route.as_ref(), window, outside, findings);
     if let (Some((ProtocolSettings::PayV2(_), _)), Some(written)) = (&protocol, &written_window) {
         let message = format!("`{}` says nothing about pay-v2, which signs no time", written.name());
         findings.problem(written.key_at(), message, "remove it; `max_age = \"72h\"` bounds the age of what is told");
@@ -143,10 +144,11 @@ fn route(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Route> {
     }
 }
 
-fn read_path(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<String> {
-    if value.as_str().is_some_and(|path| path.contains(['{', '}'])) {
-        let message = format!("`{}` has a parameter in braces, which is not supported by this version", value.name());
-        findings.problem(value.at(), message, "give every merchant or app an endpoint of its own");
+fn read_path(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Pattern> {
+    let pattern = value.as_str().and_then(Pattern::new);
+    if pattern.is_none() && value.as_str().is_some() {
+        let message = format!("`{}` has braces, which stand only around one whole segment: `{{appid}}`", value.name());
+        findings.problem(value.at(), message, "of an open platform: path = \"/open/{appid}/callback\"");
         return None;
     }
     let hint = "\"/notify/shop-pay\", without host and query, as it stands in the request line; it is matched exactly";
@@ -154,7 +156,7 @@ fn read_path(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<String> {
         let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\' | b'"' | b'<' | b'>');
         path.starts_with('/') && path.len() <= MAX_PATH && path.bytes().all(is_plain) && path.parse::<Uri>().is_ok()
     };
-    value.parsed(findings, "a path", hint, |path| is_path(path).then(|| path.to_owned()))
+    value.parsed(findings, "a path", hint, |path| pattern.filter(|_| is_path(path)))
 }
 
 fn read_host(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<String> {
@@ -173,6 +175,7 @@ fn read_host(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<String> {
 /// The protocol with its keys. The keys of one that this version does not speak are not looked at.
 fn protocol(
     table: &mut Table<'_>,
+    route: Option<&Route>,
     window: Duration,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
@@ -200,6 +203,16 @@ fn protocol(
         findings.problem(table.at(), message, hint);
     }
     let spoken = spoken?;
+    if let Some(Route { path: Pattern::WithAppid { .. }, at, .. }) = route
+        && !matches!(spoken, Spoken::Push(Family::OpenPlatform))
+    {
+        let message = format!("`{}` has an `{{appid}}`, which only open platforms have", table.name_of("path"));
+        findings.problem(
+            at,
+            message,
+            "give every merchant or app an endpoint of its own: nobody signs what a path says",
+        );
+    }
     if let Spoken::Push(family) = spoken {
         return push::settings(family, table, (keys, expect), window, outside, findings)
             .map(|settings| (settings, None));

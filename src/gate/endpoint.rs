@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::routes::Pattern;
 use super::upstream::{self, Upstream};
 use super::worker;
 use crate::clock::UnixTime;
@@ -28,8 +29,8 @@ pub struct Settings {
     pub name: String,
     /// Host that it answers to; none: any.
     pub host: Option<String>,
-    /// Path that it answers to, exactly.
-    pub path: String,
+    /// Path that it answers to.
+    pub path: Pattern,
     /// Protocol with keys.
     pub protocol: ProtocolSettings,
     /// `keys.download`
@@ -63,7 +64,7 @@ pub enum ProtocolSettings {
 /// An endpoint at work.
 pub struct Endpoint {
     host: Option<String>,
-    path: String,
+    path: Pattern,
     allow_from: Vec<IpNet>,
     limit_settings: limit::Settings,
     limits: Arc<Limits>,
@@ -166,7 +167,7 @@ impl Endpoint {
     }
 
     /// Path that it answers to.
-    pub fn path(&self) -> &str {
+    pub fn path(&self) -> &Pattern {
         &self.path
     }
 

@@ -91,13 +91,14 @@ impl Worker {
                 // From here on the callback is finished whether or not the caller waits: a caller who hangs up in the
                 // middle of a forward must not leave it unknown whether the upstream took the event (I1).
                 let worker = Arc::clone(self);
+                let endpoint = Arc::clone(&arrived.endpoint);
                 let rest = tokio::spawn(async move {
                     let endpoint = Arc::clone(&arrived.endpoint);
                     let mut reply = Reply::default();
                     let end = worker.settle(*arrived, &mut record, &mut reply).await;
                     worker.answer(Some(&endpoint), record, &end, reply)
                 });
-                rest.await.unwrap_or_else(|_panicked| wechat::answer::pay_v3(Reason::InternalError))
+                rest.await.unwrap_or_else(|_panicked| endpoint.protocol.answer(Reason::InternalError))
             }
         }
     }

@@ -101,6 +101,24 @@ impl Crypt {
     }
 }
 
+impl Crypt {
+    /// The id at the end of what was signed, for a diagnosis: for whom it is, when it is not expected. None if no key opens
+    /// it, or the id cannot be one.
+    pub(super) fn receive_id(&self, encrypted: &str) -> Option<String> {
+        let blocks = base64_simd::STANDARD.decode_to_vec(encrypted.as_bytes()).ok()?;
+        let whole = blocks.len() >= PADDED && blocks.len().is_multiple_of(BLOCK);
+        let keys = self.keys.iter().filter(|_| whole);
+        let mut ids = keys.filter_map(|key| {
+            let plaintext = key.decrypt(blocks.clone())?;
+            let (_, id) = unpack(&plaintext)?;
+            let is_id =
+                id.len() <= 64 && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+            is_id.then(|| format!("\"{}\"", String::from_utf8_lossy(id)))
+        });
+        ids.next()
+    }
+}
+
 impl SignedBy {
     /// The name that records have for the token: `token-1` is the first of them.
     pub(super) fn into_name(self) -> Arc<str> {

@@ -483,6 +483,12 @@ impl ApiV2Key {
         upper_hex(self.0.hmac.sign(parts.chain(self.suffix())).as_ref())
     }
 
+    /// The key in upper and in lower case, for who typed it as it is shown elsewhere.
+    pub(super) fn in_one_case(&self) -> [Option<Self>; 2] {
+        let text = self.0.text.expose();
+        [text.to_ascii_uppercase(), text.to_ascii_lowercase()].map(|text| Self::new(&Secret::new(text)).ok())
+    }
+
     fn suffix(&self) -> [&[u8]; 2] {
         [b"&key=", self.0.text.expose()]
     }

@@ -7,6 +7,7 @@
 pub mod answer;
 mod biz_msg_crypt;
 mod crypto;
+pub mod diagnosis;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod head;

@@ -255,7 +255,36 @@ fn the_doctor_names_what_was_done_to_a_request() {
     let told: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((output.status.code(), &told["cause"]), (Some(1), &"body-rewritten".into()));
     let output = wxgate(dir.path(), &["doctor", "--causes"]);
-    assert!(stdout(&output).lines().count() > 20, "{}", stdout(&output));
+    assert!(stdout(&output).lines().count() > 60, "{}", stdout(&output));
+}
+
+#[test]
+fn the_doctor_knows_every_protocol_and_looks_at_the_other_endpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let vectors: Vec<Value> = serde_json::from_str(include_str!("../vectors/message.json")).unwrap();
+    let vector = vectors.iter().find(|vector| vector["name"] == "mp-safe-xml-pad-17").unwrap();
+    configure(dir.path(), vector);
+    std::fs::write(dir.path().join("other.token"), "AnotherToken").unwrap();
+    let other = "\n[endpoint.other]\npath = \"/other\"\nprotocol = \"wecom\"\nkeys.token = { file = \"other.token\" }\n\
+         keys.aes = { file = \"encoding_aes_key\" }\nexpect = { receive_id = \"\" }\n\
+         [endpoint.other.upstream]\nurl = [\"http://127.0.0.1:9/\"]\n";
+    let config = dir.path().join("wxgate.toml");
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap() + other).unwrap();
+    std::fs::write(dir.path().join("request.json"), vector["request"].to_string()).unwrap();
+    let now = vector["now"].as_i64().unwrap();
+    for (endpoint, now, cause) in [
+        ("pay", now, "passes"),
+        ("pay", now + 3600, "clock"),
+        ("other", now, "other-endpoint"),
+        ("other", now + 3600, "unexplained"),
+    ] {
+        let args = ["doctor", "--json", "--endpoint", endpoint, "--now", &now.to_string(), "request.json"];
+        let output = wxgate(dir.path(), &args);
+        let told: Value = serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        assert_eq!(told["cause"], cause, "{told}");
+        assert_eq!(output.status.code(), Some(i32::from(cause != "passes")));
+        assert!(told["meaning"].as_str().unwrap().len() > 10 && told["remedy"].as_str().unwrap().len() > 10, "{told}");
+    }
 }
 
 #[test]

@@ -1,32 +1,31 @@
 //! WeChat Pay v2 through a whole gateway.
 
+use std::net::SocketAddr;
+
 use wxgate::sim::attack::{self, Expectation};
 use wxgate::sim::notify::unix_now;
 use wxgate::sim::pay_v2::sample;
 use wxgate::sim::pay_v2::sign::SignType;
 use wxgate::sim::sample::Order;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Site};
 
-const PATH: &str = "/notify/shop-v2";
+pub(crate) const PATH: &str = "/notify/shop-v2";
 
-/// A gateway with an endpoint of v2 beside the usual one.
-async fn gateway() -> Gateway {
-    Gateway::beside(|site, shop| {
-        let merchant = &site.keys.merchant;
-        format!(
-            "\n[endpoint.shop-v2]\npath = \"{PATH}\"\nprotocol = \"pay-v2\"\nsign_type = \"MD5\"\nmax_age = \"72h\"\n\
-             keys.api_v2 = {{ file = \"keys/apiv2.key\" }}\nexpect = {{ mchid = [\"{}\"], appid = [\"{}\"] }}\n\
-             [endpoint.shop-v2.upstream]\nurl = [\"http://{shop}/events\"]\nsigning = {{ file = \"signing.key\" }}\n",
-            merchant.mchid, merchant.appid,
-        )
-    })
-    .await
+/// An endpoint of v2 with the merchant's key.
+pub(crate) fn endpoint(site: &Site, shop: SocketAddr) -> String {
+    let merchant = &site.keys.merchant;
+    format!(
+        "\n[endpoint.shop-v2]\npath = \"{PATH}\"\nprotocol = \"pay-v2\"\nsign_type = \"MD5\"\nmax_age = \"72h\"\n\
+         keys.api_v2 = {{ file = \"keys/apiv2.key\" }}\nexpect = {{ mchid = [\"{}\"], appid = [\"{}\"] }}\n\
+         [endpoint.shop-v2.upstream]\nurl = [\"http://{shop}/events\"]\nsigning = {{ file = \"signing.key\" }}\n",
+        merchant.mchid, merchant.appid,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_sample_reaches_the_app_once_and_is_answered_in_v2s_own_words() {
-    let gateway = gateway().await;
+    let gateway = Gateway::beside(endpoint).await;
     let merchant = &gateway.site.keys.merchant;
     for sample in sample::ALL {
         let notice = sample.notice(&Order::new(merchant, unix_now()));
@@ -48,7 +47,7 @@ async fn every_sample_reaches_the_app_once_and_is_answered_in_v2s_own_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attack_by_v2_is_held_off_and_the_app_gets_only_what_it_must() {
-    let gateway = gateway().await;
+    let gateway = Gateway::beside(endpoint).await;
     let url = format!("http://{}{PATH}", gateway.address());
     let mut wrong = Vec::new();
     for case in attack::pay_v2_cases() {

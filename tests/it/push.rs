@@ -5,23 +5,32 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use wxgate::sim::notify::{Callback, unix_now};
+use wxgate::sim::pay_v2::sign::SignType;
 use wxgate::sim::push::{Account, Family, Format, Mode, sample};
+use wxgate::sim::sample::Order;
 use wxgate::sim::shop::{Behaviour, Delivery};
 
 use crate::gateway::{Gateway, Site};
 use crate::http_client::Response;
+use crate::pay_v2;
+
+const REPLAY: &str = include_str!("../../docs/replay.md");
 
 /// An account whose pushes come to an endpoint of its own.
 struct Push {
     name: &'static str,
     account: Account,
+    /// Where WeChat calls, and what the endpoint has for it.
+    path: String,
+    pattern: String,
     /// Lines at the top of the endpoint.
     more: &'static str,
 }
 
 impl Push {
     fn new(name: &'static str, family: Family) -> Self {
-        Self { name, account: Account::sample(family), more: "" }
+        let path = format!("/push/{name}");
+        Self { name, account: Account::sample(family), pattern: path.clone(), path, more: "" }
     }
 
     fn in_mode(mut self, mode: Mode) -> Self {
@@ -34,13 +43,9 @@ impl Push {
         self
     }
 
-    fn path(&self) -> String {
-        format!("/push/{}", self.name)
-    }
-
     /// What the account's console and the gateway's configuration say alike.
     fn endpoint(&self, site: &Site, shop: SocketAddr) -> String {
-        let Self { name, account, more } = self;
+        let Self { name, account, pattern, more, .. } = self;
         for (kind, secret) in [("token", &account.token), ("aes", &account.encoding_aes_key)] {
             std::fs::write(site.config().with_file_name(format!("{name}.{kind}")), secret).unwrap();
         }
@@ -52,12 +57,11 @@ impl Push {
             (Family::WeCom, _) => ("wecom", "", "receive_id"),
         };
         format!(
-            "\n[endpoint.{name}]\npath = \"{}\"\nprotocol = \"{protocol}\"\n{mode}{more}\n\
+            "\n[endpoint.{name}]\npath = \"{pattern}\"\nprotocol = \"{protocol}\"\n{mode}{more}\n\
              keys.token = {{ file = \"{name}.token\" }}\nkeys.aes = {{ file = \"{name}.aes\" }}\n\
              expect = {{ {id} = [\"{}\"] }}\n\
              [endpoint.{name}.upstream]\nurl = [\"http://{shop}/events\"]\ntimeout = \"2s\"\n\
              signing = {{ file = \"signing.key\" }}\n",
-            self.path(),
             account.receive_id,
         )
     }
@@ -68,7 +72,7 @@ impl Push {
 
     /// One try at delivering `content`, signed afresh.
     fn sign(&self, content: &Value) -> Callback {
-        self.account.push(&self.path(), unix_now(), content).unwrap()
+        self.account.push(&self.path, unix_now(), content).unwrap()
     }
 }
 
@@ -134,18 +138,18 @@ async fn the_check_of_the_url_is_answered_for_whoever_holds_the_token_and_nobody
     let pushes = all();
     let gateway = gateway(&pushes).await;
     for push in &pushes {
-        let (check, echo) = push.account.check(&push.path(), unix_now()).unwrap();
+        let (check, echo) = push.account.check(&push.path, unix_now()).unwrap();
         let answer = gateway.send(&check).await;
         assert_eq!((answer.status, &answer.body), (200, &echo), "{}", push.name);
         assert!(answer.head.contains("content-type: text/plain; charset=utf-8"), "{}", answer.head);
         assert!(answer.head.contains("x-content-type-options: nosniff"), "{}", answer.head);
 
         let stranger = Account { token: "AnotherToken".to_owned(), ..push.account.clone() };
-        let (forged, echo) = stranger.check(&push.path(), unix_now()).unwrap();
+        let (forged, echo) = stranger.check(&push.path, unix_now()).unwrap();
         let answer = gateway.send(&forged).await;
         assert_eq!(answer.status, 401, "{}", push.name);
         assert!(!answer.body.contains(&echo), "{}", push.name);
-        let (stale, _) = push.account.check(&push.path(), unix_now() - 3600).unwrap();
+        let (stale, _) = push.account.check(&push.path, unix_now() - 3600).unwrap();
         assert_ne!(gateway.send(&stale).await.status, 200, "{}", push.name);
     }
     let count = pushes.len();
@@ -257,29 +261,48 @@ async fn while_the_app_is_down_wechat_is_told_to_come_again_and_loses_nothing() 
     }
 }
 
+/// What docs/replay.md says that the same bytes are answered, for the protocol at the beginning of a row.
+fn documented(protocol: &str) -> u16 {
+    let row = REPLAY
+        .lines()
+        .find(|line| line.starts_with(&format!("| {protocol} |")))
+        .unwrap_or_else(|| panic!("{protocol}"));
+    row.split('|').nth(4).unwrap().trim().parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_bytes_again_are_never_forwarded_again() {
+async fn the_same_bytes_again_are_never_forwarded_again_and_are_answered_as_documented() {
     let mut strict = Push::new("strict", Family::Message);
     strict.more = "single_use = true";
     let pushes = [
-        (Push::new("safe", Family::Message), 200),
-        (Push::new("open", Family::OpenPlatform), 200),
-        (strict, 409),
-        (Push::new("plain", Family::Message).in_mode(Mode::Plain), 409),
-        (Push::new("wecom", Family::WeCom), 409),
+        (Push::new("safe", Family::Message), "`message`, safe or compatible"),
+        (Push::new("compatible", Family::Message).in_mode(Mode::Compatible), "`message`, safe or compatible"),
+        (strict, "`message`, `single_use = true`"),
+        (Push::new("plain", Family::Message).in_mode(Mode::Plain), "`message`, plain"),
+        (Push::new("open", Family::OpenPlatform), "`open-platform`"),
+        (Push::new("wecom", Family::WeCom), "`wecom`"),
     ];
-    let gateway =
-        Gateway::beside(|site, shop| pushes.iter().map(|(push, _)| push.endpoint(site, shop)).collect()).await;
-    for (push, again) in &pushes {
-        let content = push.text();
-        let callback = push.sign(&content);
-        assert_eq!(gateway.send(&callback).await.status, 200, "{}", push.name);
-        let answer = gateway.send(&callback).await;
-        assert_eq!(answer.status, *again, "{}", push.name);
-        if *again == 200 {
-            assert_eq!(answer.body, acknowledgement(push, &content), "{}", push.name);
+    let gateway = Gateway::beside(|site, shop| {
+        let pushes: String = pushes.iter().map(|(push, _)| push.endpoint(site, shop)).collect();
+        pay_v2::endpoint(site, shop) + &pushes
+    })
+    .await;
+    let merchant = &gateway.site.keys.merchant;
+    let notice = wxgate::sim::pay_v2::sample::ALL[0].notice(&Order::new(merchant, unix_now()));
+    let mut callbacks = vec![
+        (gateway.site.sign(&gateway.site.event()), "`pay-v3`"),
+        (notice.callback(merchant, SignType::Md5, pay_v2::PATH), "`pay-v2`"),
+    ];
+    callbacks.extend(pushes.iter().map(|(push, row)| (push.sign(&push.text()), *row)));
+    for (callback, row) in callbacks {
+        let first = gateway.send(&callback).await;
+        assert_eq!(first.status, 200, "{row}");
+        let again = gateway.send(&callback).await;
+        assert_eq!(again.status, documented(row), "{row}");
+        if again.status == 200 {
+            assert_eq!(again.body, first.body, "{row}");
         }
-        only(&gateway, push.name);
+        only(&gateway, row);
     }
 }
 
@@ -313,13 +336,13 @@ async fn what_no_signature_covers_counts_for_nothing() {
     assert!(String::from_utf8_lossy(&delivery.body).contains("what was meant"));
     // Nor does an endpoint in safe mode take plain text, rightly signed as plain mode signs.
     let plain = Account { mode: Mode::Plain, ..safe.account.clone() };
-    let downgraded = plain.push(&safe.path(), unix_now(), &safe.text()).unwrap();
+    let downgraded = plain.push(&safe.path, unix_now(), &safe.text()).unwrap();
     assert_eq!(gateway.send(&downgraded).await.status, 401);
     // Nor encrypted text of another key, id or token; and from outside they look alike.
     let other = |change: fn(&mut Account)| {
         let mut account = safe.account.clone();
         change(&mut account);
-        account.push(&safe.path(), unix_now(), &safe.text()).unwrap()
+        account.push(&safe.path, unix_now(), &safe.text()).unwrap()
     };
     let mut answers = Vec::new();
     for forged in [
@@ -332,4 +355,45 @@ async fn what_no_signature_covers_counts_for_nothing() {
     }
     assert!(answers.iter().all(|answer| *answer == answers[0] && answer.0 == 401), "{answers:?}");
     assert!(gateway.shop.take_deliveries().is_empty());
+}
+
+/// An open platform has two URLs: one for what concerns itself, and one for messages, with the account's app id in its path,
+/// which nobody signs.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_platform_gets_its_tickets_and_the_messages_of_every_account() {
+    let mut tickets = Push::new("open-auth", Family::OpenPlatform);
+    tickets.pattern = "/open/auth".to_owned();
+    tickets.path = tickets.pattern.clone();
+    let mut messages = Push::new("open-messages", Family::OpenPlatform);
+    messages.pattern = "/open/{appid}".to_owned();
+    let gateway = gateway(&[tickets, messages]).await;
+    let mut tickets = Push::new("open-auth", Family::OpenPlatform);
+    tickets.path = "/open/auth".to_owned();
+    let ticket = sample::find(Family::OpenPlatform, "component_verify_ticket").unwrap().content(unix_now());
+    let answer = gateway.send(&tickets.sign(&ticket)).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "success"));
+    let delivery = only(&gateway, "the ticket");
+    assert_eq!(delivery.headers["wxgate-endpoint"], "open-auth", "an exact path stands before one with a parameter");
+    assert_eq!(delivery.headers["ce-type"], "wechat.message.component_verify_ticket");
+
+    let mut messages = Push::new("open-messages", Family::OpenPlatform);
+    let content = messages.text();
+    for (path, forwarded) in [("/open/wxf8b4f85f3a794e77", 1), ("/open/wxffffffffffffffff", 0)] {
+        messages.path = path.to_owned();
+        let (check, echo) = messages.account.check(path, unix_now()).unwrap();
+        assert_eq!(gateway.send(&check).await.body, echo);
+        gateway.shop.behave(Behaviour::Says("<xml><Content>hello</Content></xml>"));
+        assert_eq!(gateway.send(&messages.sign(&content)).await.status, 200);
+        // The same message under another app id is the same message: what the path says makes nothing new.
+        let deliveries = gateway.shop.take_deliveries();
+        assert_eq!(deliveries.len(), forwarded, "{path}");
+        for delivery in deliveries {
+            assert_eq!(delivery.headers["wxgate-endpoint"], "open-messages");
+            assert!(delivery.headers.values().all(|value| !value.as_bytes().windows(4).any(|at| at == b"wxf8")));
+        }
+    }
+    for path in ["/open/", "/open/wx/x", "/open/wx%66", "/open/../open/auth", &format!("/open/{}", "a".repeat(65))] {
+        messages.path = path.to_owned();
+        assert_eq!(gateway.send(&messages.sign(&content)).await.status, 404, "{path}");
+    }
 }

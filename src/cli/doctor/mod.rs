@@ -11,8 +11,12 @@ use serde::Serialize;
 use super::Exit;
 use super::captured::{Against, Captured};
 use super::report::{json, result, talk};
-use crate::wechat::pay_v3::diagnosis::{Cause, Diagnosis};
-use crate::wechat::{Authentic, Protocol, Refused};
+use crate::clock::UnixTime;
+use crate::wechat::diagnosis::{Diagnosis, Elsewhere, Explained};
+use crate::wechat::{Protocol, message, pay_v2, pay_v3};
+
+/// What every protocol says of a request with which nothing is wrong.
+const PASSES: &str = "passes";
 
 /// Say why captured requests do not pass, by trying what usually goes wrong.
 #[derive(clap::Args)]
@@ -42,6 +46,7 @@ struct Told<'a> {
     file: &'a Path,
     cause: &'static str,
     detail: String,
+    meaning: &'static str,
     remedy: &'static str,
 }
 
@@ -57,43 +62,52 @@ pub(super) fn run(args: &Args) -> ExitCode {
 
 fn diagnose(args: &Args) -> Result<Exit, String> {
     if args.causes {
-        for cause in Cause::ALL {
-            result(format_args!("{:<20} {}", cause.code(), cause.remedy()));
-        }
+        causes::<pay_v3::diagnosis::Cause>("pay-v3");
+        causes::<pay_v2::diagnosis::Cause>("pay-v2");
+        causes::<message::diagnosis::Cause>("message, open-platform, wecom");
+        causes::<Elsewhere>("all");
         return Ok(Exit::Good);
     }
     if let Some(url) = &args.url {
         return url::run(args, url);
     }
-    let protocol = args.against.protocol()?;
+    let (protocol, others) = args.against.protocols()?;
     let now = args.against.now()?;
     let mut exit = Exit::Good;
     for file in &args.files {
         let captured = Captured::read(file)?;
-        let told = match &protocol {
-            Protocol::PayV3(pay) => {
-                let Diagnosis { cause, detail } = pay.diagnose(captured.received(), &captured.body, now);
-                Told { file, cause: cause.code(), detail, remedy: cause.remedy() }
-            }
-            other @ (Protocol::PayV2(_) | Protocol::Message(_) | Protocol::WeCom(_)) => {
-                judged(file, captured.judge(other, now))
-            }
-        };
-        if told.cause != Cause::Passes.code() {
+        let mut told = diagnosed(file, &protocol, &captured, now);
+        if told.cause != PASSES {
             exit = Exit::Failed;
+            if let Some((name, _)) = others.iter().find(|(_, other)| captured.passes(other, now)) {
+                let detail = format!("it passes at endpoint `{name}`; here it does not: {}", told.cause);
+                told = of(file, Diagnosis { cause: Elsewhere::OtherEndpoint, detail });
+            }
         }
         tell(args, &told);
     }
     Ok(exit)
 }
 
-/// Where no variants are tried, the refusal's own words say most: they name the setting to look at.
-fn judged(file: &Path, judged: Result<Authentic, Refused>) -> Told<'_> {
-    match judged {
-        Ok(_) => Told { file, cause: Cause::Passes.code(), detail: String::new(), remedy: Cause::Passes.remedy() },
-        Err(Refused { reason, detail, .. }) => {
-            Told { file, cause: reason.code(), detail, remedy: "see the reason in docs/reasons.md" }
-        }
+fn diagnosed<'a>(file: &'a Path, protocol: &Protocol, captured: &Captured, now: UnixTime) -> Told<'a> {
+    let (received, body) = (captured.received(), &captured.body);
+    match protocol {
+        Protocol::PayV3(pay) => of(file, pay.diagnose(received, body, now)),
+        Protocol::PayV2(pay) => of(file, pay.diagnose(received, body, now)),
+        Protocol::Message(push) => of(file, push.diagnose(received, body, now)),
+        Protocol::WeCom(push) => of(file, push.diagnose(received, body, now)),
+    }
+}
+
+fn of<C: Explained>(file: &Path, diagnosis: Diagnosis<C>) -> Told<'_> {
+    let Diagnosis { cause, detail } = diagnosis;
+    Told { file, cause: cause.code(), detail, meaning: cause.meaning(), remedy: cause.remedy() }
+}
+
+fn causes<C: Explained>(of: &str) {
+    result(format_args!("{of}:"));
+    for cause in C::ALL {
+        result(format_args!("  {:<20} {}", cause.code(), cause.remedy()));
     }
 }
 
@@ -103,7 +117,8 @@ fn tell(args: &Args, told: &Told<'_>) {
         return;
     }
     result(format_args!("{}: {}", told.file.display(), told.cause));
-    if told.cause != Cause::Passes.code() {
+    if told.cause != PASSES {
+        result(format_args!("  what it means   {}", told.meaning));
         result(format_args!("  what shows it   {}", told.detail));
         result(format_args!("  what to do      {}", told.remedy));
     }

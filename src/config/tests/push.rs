@@ -117,3 +117,29 @@ fn what_is_missing_or_malformed_is_said_with_its_remedy() {
     refuses(&site, &WECOM.replace("keys.token", "mode = \"plain\"\nkeys.token"), 4, "unknown key `mode`");
     refuses(&site, &SHORT.replace("mode", "single_use = 1\nmode"), 4, "true or false");
 }
+
+#[test]
+fn an_app_id_in_the_path_is_for_open_platforms_and_leads_to_one_endpoint() {
+    let site = push_site();
+    let messages = SHORT
+        .replace("\"message\"\nmode = \"safe\"", "\"open-platform\"")
+        .replace("\"/push\"", "\"/open/{appid}/callback\"");
+    assert_eq!(config(&site, &messages).endpoints[0].path.to_string(), "/open/{appid}/callback");
+    let elsewhere = SHORT.replace("\"/push\"", "\"/push/{appid}\"");
+    refuses(&site, &elsewhere, 2, "`endpoint.push.path` has an `{appid}`, which only open platforms have");
+    refuses(&site, &WECOM.replace("\"/push\"", "\"/{appid}\""), 2, "which only open platforms have");
+    for path in ["/open/wx{appid}", "/open/{mchid}", "/{appid}/{appid}", "/open/{appid"] {
+        refuses(&site, &messages.replace("/open/{appid}/callback", path), 2, "one whole segment");
+    }
+    refuses(&site, &messages.replace("/open/{appid}", "open/{appid}"), 2, "a path");
+
+    let beside = |path: &str, more: &str| {
+        let second = messages.replace("endpoint.push", "endpoint.second").replace("/open/{appid}/callback", path);
+        format!("{messages}{}", second.replace("protocol", &format!("{more}protocol")))
+    };
+    assert_eq!(config(&site, &beside("/open/auth", "")).endpoints.len(), 2);
+    assert_eq!(config(&site, &beside("/open/auth/callback", "")).endpoints.len(), 2, "the exact one stands before");
+    assert_eq!(config(&site, &beside("/open/{appid}/callback", "host = \"a.example\"\n")).endpoints.len(), 2);
+    refuses(&site, &beside("/open/{appid}/callback", ""), 11, "is the path of endpoint `push` already");
+    refuses(&site, &beside("/open/auth/{appid}", ""), 11, "have paths in common");
+}

@@ -5,6 +5,7 @@
 //! its timestamp is stale (protocol 3.2). That a signature counts once is all that there is against it.
 
 pub(super) mod content;
+pub mod diagnosis;
 mod document;
 mod refusal;
 mod reply;

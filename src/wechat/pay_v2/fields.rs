@@ -43,4 +43,9 @@ impl Fields {
         // No text of XML holds a zero byte.
         crypto::sha256(said.flat_map(|(name, value)| [name, "\0", value, "\0"].map(str::as_bytes)))
     }
+
+    /// The same with other values, and without the members that have none.
+    pub(super) fn changed(&self, change: impl Fn(&str, &str) -> Option<String>) -> Self {
+        Self(self.0.iter().filter_map(|(name, value)| Some((name.clone(), change(name, value)?))).collect())
+    }
 }

@@ -8,6 +8,7 @@
 //! A refund has no integrity: AES-ECB lets blocks be dropped, repeated and spliced from other captured refunds (protocol
 //! 2.4). What is left of it must be whole: strict XML, every member of a refund, each in its form, once.
 
+pub mod diagnosis;
 mod fields;
 mod notice;
 mod sign;

@@ -11,6 +11,7 @@ use http::Method;
 use super::biz_msg_crypt::Crypt;
 use super::key::{EncodingAesKey, Token};
 use super::message::content::Family;
+use super::message::diagnosis::{Diagnosis, Subject};
 use super::message::{self, EchoError, OpenError, ScreenError, VerifyError, sealed};
 use super::query::Query;
 use super::{Authentic, Received};
@@ -62,6 +63,18 @@ impl WeCom {
 
     pub(super) fn open(&self, verified: sealed::Verified) -> Result<Authentic, OpenError> {
         message::open(Family::WeCom, &self.crypt, verified, self.single_use)
+    }
+
+    /// Judges a captured callback or check of the URL and names what is wrong with it, by some dozens of signatures.
+    pub fn diagnose(&self, received: Received<'_>, body: &Bytes, now: UnixTime) -> Diagnosis {
+        let judge = |received: Received<'_>, body: &Bytes, now| {
+            if *received.method == Method::GET {
+                return self.echo(received, now).map(drop);
+            }
+            let screened = self.screen(received, now)?;
+            Ok(self.open(self.verify(screened, body.clone())?).map(drop)?)
+        };
+        Subject { crypt: &self.crypt, is_wecom: true, judge: &judge }.diagnose(received, body, now)
     }
 
     /// Answers the check of the URL: what comes back is what echostr holds encrypted, without quotes and line break, and

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Cause;
+use crate::wechat::diagnosis::bytes::{latin1_undone, percent_decoded, replaced};
 
 /// A body as it may have been before something changed it.
 pub(super) struct Undone {
@@ -107,42 +108,4 @@ fn compact(body: &[u8]) -> Vec<u8> {
             keep
         })
         .collect()
-}
-
-/// The bytes whose ISO 8859-1 reading was written as UTF-8; none if there are none.
-fn latin1_undone(body: &[u8]) -> Option<Vec<u8>> {
-    let text = std::str::from_utf8(body).ok()?;
-    text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
-}
-
-fn replaced(body: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut changed = Vec::with_capacity(body.len());
-    let mut rest = body;
-    while let Some((first, behind)) = rest.split_first() {
-        if let Some(behind) = rest.strip_prefix(from) {
-            changed.extend_from_slice(to);
-            rest = behind;
-        } else {
-            changed.push(*first);
-            rest = behind;
-        }
-    }
-    changed
-}
-
-/// `%41` becomes `A`; what is no such triple stays.
-pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(value.len());
-    let mut rest = value;
-    while let Some((first, behind)) = rest.split_first() {
-        let digit = |at: usize| behind.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
-            decoded.push(u8::try_from(high << 4 | low).unwrap_or_default());
-            rest = behind.get(2..).unwrap_or_default();
-        } else {
-            decoded.push(*first);
-            rest = behind;
-        }
-    }
-    decoded
 }

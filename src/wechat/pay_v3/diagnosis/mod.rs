@@ -9,96 +9,75 @@ mod body;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::super::diagnosis::bytes::percent_decoded;
+use super::super::diagnosis::{self, causes, found};
 use super::super::key::VerifyingKey;
 use super::super::{Received, Refusal};
 use super::screen::{NONCE, PROBE, SERIAL, SIGNATURE, TIMESTAMP};
 use super::{OpenError, PayV3, ScreenError};
 use crate::clock::UnixTime;
 
-macro_rules! causes {
-    ($($(#[$doc:meta])* $variant:ident = $code:literal: $remedy:literal;)+) => {
-        /// What is wrong, as far as it can be told from one request and one configuration.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Cause { $($(#[$doc])* $variant,)+ }
-
-        impl Cause {
-            /// Every cause, in the order of the documentation.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// The stable kebab-case code.
-            pub const fn code(self) -> &'static str { match self { $(Self::$variant => $code,)+ } }
-
-            /// What to do about it.
-            pub const fn remedy(self) -> &'static str { match self { $(Self::$variant => $remedy,)+ } }
-        }
-    };
-}
-
 causes! {
-    /// Nothing is wrong: it passes.
-    Passes = "passes": "nothing is to be done";
-    /// A header that the signature needs is there under another name.
-    HeaderRenamed = "header-renamed": "let the proxy in front pass the header on under its own name";
-    /// A header that the signature needs is not there.
-    HeaderLost = "header-lost": "let the proxy in front pass on every `Wechatpay-…` header; some drop what they do not know";
-    /// A header came more than once.
-    HeaderRepeated = "header-repeated": "find what in front adds the header a second time: a mirror, a retry, a rewrite rule";
-    /// A value was changed on its way: blanks, quotes, `+` decoded to a blank, percent signs.
-    HeaderChanged = "header-changed": "find what in front rewrites header values: form or URL decoding, a log pipeline, a template";
-    /// A signature probe of WeChat's: it has to be refused.
-    SigntestProbe = "signtest-probe": "nothing: WeChat tests that forged signatures are refused, and this one was";
-    /// Everything fits but the time.
-    Clock = "clock": "set the clock of this machine by NTP; for an old capture, say `--now` with the time of its arrival";
-    /// Blanks or line ends at the ends of the body were cut off or added.
-    BodyTrimmed = "body-trimmed": "let what is in front pass the body on byte for byte: nothing may read it line by line or trim it";
-    /// Line ends were changed between CRLF and LF.
-    BodyLineEnds = "body-line-ends": "let what is in front pass the body on byte for byte, not as a text file";
-    /// A byte order mark was added.
-    BodyByteOrderMark = "body-byte-order-mark": "let what is in front pass the body on byte for byte: something writes it as UTF-8 with a mark";
-    /// The body was parsed and written again: blanks, the order of members, escapes.
-    BodyRewritten = "body-rewritten": "let what is in front pass the body on byte for byte: something binds it to an object and writes it again";
-    /// The body was decoded by another character set than UTF-8 and written again.
-    BodyCharset = "body-charset": "let what is in front pass the body on byte for byte: something reads it as ISO 8859-1";
-    /// The body was decoded as a form.
-    BodyFormDecoded = "body-form-decoded": "let what is in front pass the body on byte for byte: something reads it as form parameters";
-    /// The body was compressed on its way.
-    BodyCompressed = "body-compressed": "switch compression of requests off in what is in front: WeChat never compresses";
-    /// The body is empty.
-    BodyLost = "body-lost": "find what in front reads the body and does not pass it on: an authentication step, a mirror, a redirect";
-    /// The signature is that of another configured key than the one named.
-    KeysMixedUp = "keys-mixed-up": "the file configured under the named id holds another key: swap the files of `keys.public` and `keys.certificates`";
-    /// The key is configured, under another id.
-    KeyUnderOtherId = "key-under-other-id": "give the key in `keys.public` the id that the message names, prefix included, as the merchant platform shows it";
-    /// No key of this name is configured, and no configured key fits.
-    KeyUnknown = "key-unknown": "add the key that the message names: its platform certificate to `keys.certificates` or its public key to `keys.public`";
-    /// The named certificate is not valid at this time.
-    KeyExpired = "key-expired": "get the current platform certificate, or let `keys.download` do it";
-    /// The signature type is none that is supported.
-    SignatureType = "signature-type": "use RSA keys for this merchant; guomi (SM2) and brand signatures are not supported";
-    /// The named key does not fit, and nothing else that was tried does.
-    Unexplained = "unexplained": "compare the key file with the one on the merchant platform; if it is right, the body was changed on its way: capture it in front of every proxy and try again";
-    /// The signature fits, the resource does not decrypt.
-    ApiV3Key = "api-v3-key": "set the APIv3 key of the merchant platform (API security, APIv3 key): not the APIv2 key, not another merchant's; after a change keep both for a day";
-    /// Genuine, and for another merchant or app.
-    OtherMerchant = "other-merchant": "the notify URL of another merchant or app leads here: mend it there, or add the number to `expect`";
-    /// Genuine, and not in the form that the protocol describes.
-    Form = "form": "tell the maintainers: WeChat sends a form that is not known";
+    /// What is wrong with a callback of APIv3.
+    pub enum Cause {
+        /// Nothing is wrong: it passes.
+        Passes = "passes": "nothing is to be done";
+        /// A header that the signature needs is there under another name.
+        HeaderRenamed = "header-renamed": "let the proxy in front pass the header on under its own name";
+        /// A header that the signature needs is not there.
+        HeaderLost = "header-lost": "let the proxy in front pass on every `Wechatpay-…` header; some drop what they do not know";
+        /// A header came more than once.
+        HeaderRepeated = "header-repeated": "find what in front adds the header a second time: a mirror, a retry, a rewrite rule";
+        /// A value was changed on its way: blanks, quotes, `+` decoded to a blank, percent signs.
+        HeaderChanged = "header-changed": "find what in front rewrites header values: form or URL decoding, a log pipeline, a template";
+        /// A signature probe of WeChat's: it has to be refused.
+        SigntestProbe = "signtest-probe": "nothing: WeChat tests that forged signatures are refused, and this one was";
+        /// Everything fits but the time.
+        Clock = "clock": "set the clock of this machine by NTP; for an old capture, say `--now` with the time of its arrival";
+        /// Blanks or line ends at the ends of the body were cut off or added.
+        BodyTrimmed = "body-trimmed": "let what is in front pass the body on byte for byte: nothing may read it line by line or trim it";
+        /// Line ends were changed between CRLF and LF.
+        BodyLineEnds = "body-line-ends": "let what is in front pass the body on byte for byte, not as a text file";
+        /// A byte order mark was added.
+        BodyByteOrderMark = "body-byte-order-mark": "let what is in front pass the body on byte for byte: something writes it as UTF-8 with a mark";
+        /// The body was parsed and written again: blanks, the order of members, escapes.
+        BodyRewritten = "body-rewritten": "let what is in front pass the body on byte for byte: something binds it to an object and writes it again";
+        /// The body was decoded by another character set than UTF-8 and written again.
+        BodyCharset = "body-charset": "let what is in front pass the body on byte for byte: something reads it as ISO 8859-1";
+        /// The body was decoded as a form.
+        BodyFormDecoded = "body-form-decoded": "let what is in front pass the body on byte for byte: something reads it as form parameters";
+        /// The body was compressed on its way.
+        BodyCompressed = "body-compressed": "switch compression of requests off in what is in front: WeChat never compresses";
+        /// The body is empty.
+        BodyLost = "body-lost": "find what in front reads the body and does not pass it on: an authentication step, a mirror, a redirect";
+        /// The signature is that of another configured key than the one named.
+        KeysMixedUp = "keys-mixed-up": "the file configured under the named id holds another key: swap the files of `keys.public` and `keys.certificates`";
+        /// The key is configured, under another id.
+        KeyUnderOtherId = "key-under-other-id": "give the key in `keys.public` the id that the message names, prefix included, as the merchant platform shows it";
+        /// No key of this name is configured, and no configured key fits.
+        KeyUnknown = "key-unknown": "add the key that the message names: its platform certificate to `keys.certificates` or its public key to `keys.public`";
+        /// The named certificate is not valid at this time.
+        KeyExpired = "key-expired": "get the current platform certificate, or let `keys.download` do it";
+        /// The signature type is none that is supported.
+        SignatureType = "signature-type": "use RSA keys for this merchant; guomi (SM2) and brand signatures are not supported";
+        /// The named key does not fit, and nothing else that was tried does.
+        Unexplained = "unexplained": "compare the key file with the one on the merchant platform; if it is right, the body was changed on its way: capture it in front of every proxy and try again";
+        /// The signature fits, the resource does not decrypt.
+        ApiV3Key = "api-v3-key": "set the APIv3 key of the merchant platform (API security, APIv3 key): not the APIv2 key, not another merchant's; after a change keep both for a day";
+        /// Genuine, and for another merchant or app.
+        OtherMerchant = "other-merchant": "the notify URL of another merchant or app leads here: mend it there, or add the number to `expect`";
+        /// Genuine, and not in the form that the protocol describes.
+        Form = "form": "tell the maintainers: WeChat sends a form that is not known";
+    }
 }
 
-/// What came of a diagnosis. Its words hold no body, key or personal data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// What is wrong.
-    pub cause: Cause,
-    /// How it shows in this request.
-    pub detail: String,
-}
+/// What came of it.
+pub type Diagnosis = diagnosis::Diagnosis<Cause>;
 
 /// The four headers that a signature needs.
 const NEEDED: [HeaderName; 4] = [TIMESTAMP, NONCE, SERIAL, SIGNATURE];
@@ -221,7 +200,7 @@ impl Stamp {
 fn mended(value: &[u8]) -> Vec<u8> {
     let value = value.trim_ascii();
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-    body::percent_decoded(value)
+    percent_decoded(value)
 }
 
 /// The signature fits once the values are mended.
@@ -255,8 +234,4 @@ fn opened_not(refusal: &OpenError) -> Diagnosis {
         | OpenError::UnsupportedAlgorithm => Cause::Form,
     };
     found(cause, format_args!("{}: {refusal}", refusal.reason().code()))
-}
-
-fn found(cause: Cause, detail: impl fmt::Display) -> Diagnosis {
-    Diagnosis { cause, detail: detail.to_string() }
 }

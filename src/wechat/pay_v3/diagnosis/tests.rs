@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::secret::Secret;
+use crate::wechat::diagnosis::Explained as _;
 use crate::wechat::key::ApiV3Key;
 use crate::wechat::pay_v3::Settings;
 
