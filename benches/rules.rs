@@ -6,6 +6,7 @@
 //! with its values bound (`judge`), and with the binding of the event and its local time (`bind and
 //! judge`).
 
+#![allow(clippy::arithmetic_side_effects)] // a bench may fail
 #![allow(
     missing_docs,
     clippy::unwrap_used,

@@ -42,10 +42,9 @@ impl Pattern {
     pub fn matches(&self, path: &str) -> bool {
         match self {
             Self::Exact(exact) => **exact == *path,
-            Self::WithAppid { before, behind } => path
-                .strip_prefix(&**before)
-                .and_then(|rest| rest.strip_suffix(&**behind))
-                .is_some_and(|segment| is_appid(segment)),
+            Self::WithAppid { before, behind } => {
+                path.strip_prefix(&**before).and_then(|rest| rest.strip_suffix(&**behind)).is_some_and(is_appid)
+            }
         }
     }
 

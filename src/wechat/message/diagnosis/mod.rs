@@ -129,8 +129,9 @@ impl Subject<'_> {
                 self.is_query_signed(received.query, "signature").then_some(Cause::Mode)?
             }
             EchoError::Signature(VerifyError::Envelope(_)) if body.is_empty() => Cause::BodyLost,
-            EchoError::Signature(VerifyError::Envelope(_) | VerifyError::Signature) => return None,
-            EchoError::Content(_) => return None,
+            EchoError::Signature(VerifyError::Envelope(_) | VerifyError::Signature) | EchoError::Content(_) => {
+                return None;
+            }
         };
         Some(found(cause, refusal))
     }
@@ -164,7 +165,7 @@ impl Subject<'_> {
         match refusal {
             OpenError::Ciphertext => found(Cause::AesKey, refusal),
             OpenError::ReceiveId => {
-                let id = self.encrypted(received, body).and_then(|encrypted| self.crypt.receive_id(&encrypted));
+                let id = encrypted(received, body).and_then(|encrypted| self.crypt.receive_id(&encrypted));
                 let id = id.unwrap_or_else(|| "a strange text".to_owned());
                 found(Cause::ReceiveId, format_args!("the message ends with {id}, which `expect` does not have"))
             }
@@ -172,14 +173,6 @@ impl Subject<'_> {
                 found(Cause::Form, format_args!("{}: {refusal}", refusal.reason().code()))
             }
         }
-    }
-
-    /// What is encrypted: of WeCom's check echostr, else Encrypt.
-    fn encrypted(&self, received: Received<'_>, body: &Bytes) -> Option<String> {
-        if *received.method == Method::GET {
-            return Some(Query::parse(received.query).ok()?.once("echostr").ok()?.replace(' ', "+"));
-        }
-        document::envelope(body).ok()?.encrypted
     }
 
     /// Whether the signature holds, at the time that it names itself.
@@ -242,4 +235,12 @@ fn texts(encrypted: &str) -> Vec<(Cause, &'static str, String)> {
     }
     all.retain(|(_, _, undone)| undone != encrypted);
     all
+}
+
+/// What is encrypted: of WeCom's check echostr, else Encrypt.
+fn encrypted(received: Received<'_>, body: &Bytes) -> Option<String> {
+    if *received.method == Method::GET {
+        return Some(Query::parse(received.query).ok()?.once("echostr").ok()?.replace(' ', "+"));
+    }
+    document::envelope(body).ok()?.encrypted
 }

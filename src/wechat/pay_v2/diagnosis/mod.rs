@@ -90,7 +90,6 @@ impl PayV2 {
     fn unverified(&self, body: &Bytes, now: UnixTime, refusal: &VerifyError) -> Diagnosis {
         let otherwise = match refusal {
             VerifyError::SignType { .. } => return found(Cause::SignType, refusal),
-            VerifyError::ReturnCode => return found(Cause::ReturnCode, refusal),
             VerifyError::Xml(_) | VerifyError::Root if body.is_empty() => {
                 return found(Cause::BodyLost, "the body is empty");
             }
@@ -98,6 +97,7 @@ impl PayV2 {
                 return found(Cause::ApiV3Notice, "the body is JSON");
             }
             VerifyError::Xml(_) | VerifyError::Root | VerifyError::NoReturnCode => Cause::Form,
+            VerifyError::ReturnCode => Cause::ReturnCode,
             VerifyError::Unsigned => Cause::SignLost,
             VerifyError::BadCiphertext => Cause::RefundKey,
             VerifyError::Signature | VerifyError::SignTypeNamed => Cause::Unexplained,
@@ -108,12 +108,14 @@ impl PayV2 {
             }
         }
         let fields = xml::read(body).and_then(|root| Fields::of(&root));
-        if let Ok(fields) = &fields
+        if let (Ok(fields), VerifyError::SignTypeNamed) = (&fields, refusal)
             && fits(fields, &self.api_v2)
         {
             return found(Cause::SignType, refusal); // by the algorithm that it names
         }
-        if let (Ok(fields), VerifyError::Signature | VerifyError::SignTypeNamed) = (&fields, refusal) {
+        if let (Ok(fields), VerifyError::Signature | VerifyError::SignTypeNamed | VerifyError::ReturnCode) =
+            (&fields, refusal)
+        {
             let known =
                 values::changed(fields, |fields| fits(fields, &self.api_v2)).or_else(|| self.in_one_case(fields));
             if let Some(diagnosis) = known {

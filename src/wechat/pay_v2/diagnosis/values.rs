@@ -8,13 +8,16 @@ const MAX_TRIED: usize = 64;
 /// What may stand in a name that is repeated in words.
 const MAX_NAME: usize = 32;
 
+/// What may have been done to a value, undone.
+type Change<'a> = &'a dyn Fn(&str) -> String;
+
 /// The first change that makes the signature fit.
 pub(super) fn changed(fields: &Fields, fits: impl Fn(&Fields) -> bool) -> Option<Diagnosis> {
     let try_all = |change: &dyn Fn(&str) -> String| {
-        let value = |name: &str, value: &str| if name == "sign" { value.to_owned() } else { change(value) };
+        let value = |name: &str, value: &str| if name == "sign" { value.trim().to_owned() } else { change(value) };
         fits(&fields.changed(|name, text| Some(value(name, text))))
     };
-    let whole: [(Cause, &str, &dyn Fn(&str) -> String); 4] = [
+    let whole: [(Cause, &str, Change<'_>); 4] = [
         (Cause::ValuesPadded, "without the blanks around them", &|value| value.trim().to_owned()),
         (Cause::ValuesEscaped, "with the five escapes undone", &unescaped),
         (Cause::ValuesEscaped, "with the five escapes made", &escaped),
