@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use wxgate::clock::UnixTime;
 use wxgate::secret::Secret;
-use wxgate::wechat::key::{ApiV3Key, VerifyingKey};
+use wxgate::wechat::key::{ApiV3Key, SharedKeys, VerifyingKey};
 use wxgate::wechat::{Authentic, Protocol, Received, pay_v3};
 
 /// A vector as it goes into the gateway.
@@ -46,6 +46,7 @@ impl Fixture {
         let protocol = Protocol::PayV3(pay_v3::PayV3::new(pay_v3::Settings {
             window: Duration::from_mins(5),
             verifying_keys: vec![VerifyingKey::from_certificate_pem(&certificate).unwrap()],
+            downloaded: SharedKeys::default(),
             api_v3: vec![ApiV3Key::new(&Secret::new(text(&case["keys"]["apiv3_key"]).into_bytes())).unwrap()],
             mchids: texts(&case["keys"]["mchids"]),
             appids: texts(&case["keys"]["appids"]),

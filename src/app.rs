@@ -4,24 +4,34 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gate::endpoint::{Endpoint, Settings as EndpointSettings};
 use crate::gate::routes::Routes;
+use crate::gate::worker::Deliveries;
 use crate::gate::{Bounds, Gate};
+use crate::keyring::Keyring;
+use crate::keyring::expiry::Expiries;
 use crate::observe::Observe;
 use crate::server::{self, Server};
 use crate::store::{self, Store};
 
+/// How often the ends of certificates are looked at.
+const EXPIRIES_EVERY: Duration = Duration::from_hours(1);
+
 /// A gateway at work.
 pub struct App {
     gate: Arc<Gate>,
+    keyring: Keyring,
+    expiries: AbortHandle,
     server: Server,
+    deliveries: Deliveries,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
     stop_admin: watch::Sender<bool>,
 }
@@ -43,6 +53,9 @@ pub enum StartError {
         /// What the system said.
         cause: io::Error,
     },
+    /// The thread that delivers.
+    #[error("cannot start the thread of deliveries: {0}")]
+    Deliveries(io::Error),
     /// The server.
     #[error(transparent)]
     Server(#[from] server::StartError),
@@ -58,8 +71,9 @@ impl App {
             body_timeout: config.server.body_timeout,
             max_in_flight: config.server.max_in_flight,
         };
+        let keyring = Keyring::new(clock.clone(), observe.clone());
         let gate = Arc::new(Gate::new(store, observe, clock, bounds));
-        gate.set_routes(routes(&gate, config.endpoints));
+        gate.set_routes(routes(&gate, &keyring, config.endpoints));
 
         let (stop_admin, stopped) = watch::channel(false);
         let admin = match &config.admin {
@@ -67,13 +81,19 @@ impl App {
             None => None,
         };
         let server = Server::start(&config.server, &gate)?;
-        Ok(Self { gate, server, admin, stop_admin })
+        let expiries = tokio::spawn(watch_expiries(Arc::clone(&gate))).abort_handle();
+        let deliveries = Deliveries::start(Arc::clone(&gate)).map_err(StartError::Deliveries)?;
+        Ok(Self { gate, keyring, expiries, server, deliveries, admin, stop_admin })
     }
 
     /// Takes keys, endpoints and limits of a new configuration; callbacks under way finish on the old ones. Listeners,
     /// threads and the store stay as they are: `Config::needs_restart` says what is not taken.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, if certificates are to be downloaded.
     pub fn reload(&self, endpoints: Vec<EndpointSettings>) {
-        self.gate.set_routes(routes(&self.gate, endpoints));
+        self.gate.set_routes(routes(&self.gate, &self.keyring, endpoints));
     }
 
     /// The gate, for what is asked of it from beside: counts, routes, the store.
@@ -91,12 +111,17 @@ impl App {
         self.admin.as_ref().map(|(address, _)| *address)
     }
 
-    /// Not ready first, then no new connections, then what is in flight finishes, then the store is closed: in this
-    /// order, so that nothing that was answered is lost and nothing that is lost was answered.
+    /// Not ready first, then no new connections, then what is in flight finishes, deliveries included, then the store is
+    /// closed: in this order, so that nothing that was answered is lost and nothing that is lost was answered.
     pub async fn shutdown(self) {
         self.gate.drain();
-        let server = self.server;
-        if tokio::task::spawn_blocking(move || server.shutdown()).await.is_err() {
+        self.expiries.abort();
+        let (server, deliveries) = (self.server, self.deliveries);
+        let ended = tokio::task::spawn_blocking(move || {
+            server.shutdown();
+            deliveries.stop();
+        });
+        if ended.await.is_err() {
             tracing::error!("the server did not shut down cleanly");
         }
         self.gate.store().close().await;
@@ -111,11 +136,23 @@ impl App {
     }
 }
 
-fn routes(gate: &Gate, endpoints: Vec<EndpointSettings>) -> Routes {
+/// Says in the log which certificates end.
+async fn watch_expiries(gate: Arc<Gate>) {
+    let mut expiries = Expiries::default();
+    loop {
+        let now = gate.clock().now();
+        for endpoint in gate.routes().endpoints() {
+            expiries.look(endpoint.name(), &endpoint.verifying_keys(), now);
+        }
+        tokio::time::sleep(EXPIRIES_EVERY).await;
+    }
+}
+
+fn routes(gate: &Gate, keyring: &Keyring, endpoints: Vec<EndpointSettings>) -> Routes {
     let before = gate.routes();
     Routes::new(endpoints.into_iter().map(|settings| {
         let earlier = before.named(&settings.name).map(|endpoint| &**endpoint);
-        Arc::new(Endpoint::new(settings, earlier, gate.observe()))
+        Arc::new(Endpoint::new(settings, earlier, gate.observe(), keyring))
     }))
 }
 

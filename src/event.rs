@@ -1,6 +1,7 @@
 //! What rules, upstreams and audit see of a callback: one event, whatever protocol it came by.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
@@ -8,7 +9,10 @@ use crate::clock::UnixTime;
 ///
 /// A field is none if the event does not have it, or has it in another form than the protocol's (a text beyond 1024
 /// bytes, an amount that is no whole number): nothing is lost by that, `body` is always the whole.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+///
+/// Its serialized form is that of stored rows: fields are added, never renamed. The body is not part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Event {
     /// WeChat's own id of the notification; the same in every retry. At most 128 bytes.
     pub id: String,
@@ -50,7 +54,8 @@ pub struct Event {
     pub bank_type: Option<String>,
     /// Who paid: openid with the merchant, sp_openid with its service provider, or else sub_openid.
     pub payer: Option<String>,
-    /// Whom a transfer, a pay score order or another event without payer is about.
+    /// Whom a transfer, a pay score order or another event without payer is about; of a message, who sent it
+    /// (FromUserName).
     pub openid: Option<String>,
     /// The merchant's own words.
     pub attach: Option<String>,
@@ -68,6 +73,21 @@ pub struct Event {
     pub amount_transfer: Option<i64>,
     /// `amount.currency`.
     pub currency: Option<String>,
-    /// The decrypted JSON, byte for byte as WeChat encrypted it.
+    /// Message push: the account that it was sent to (ToUserName), of an authorisation the authoriser's app id. It stands
+    /// inside the signature, unlike what a URL says.
+    pub account: Option<String>,
+    /// Message push: `text`, `image`, `event`, …
+    pub msg_type: Option<String>,
+    /// Message push: the name of an event (Event or InfoType), as WeChat writes it: `subscribe`, `CLICK`, …
+    pub event_name: Option<String>,
+    /// Message push: EventKey, for one that of a menu.
+    pub event_key: Option<String>,
+    /// Whether WeChat says that this is a trial: virtual payment's sandbox (Env 1), or a mocked push (IsMock).
+    pub is_test: bool,
+    /// SHA-256 of what stays the same in every retry, if that is not all of `body`: WeChat Pay v2 has the nonce and the
+    /// signature of each try in it, virtual payment counts its retries in RetryTimes.
+    pub fingerprint: Option<[u8; 32]>,
+    /// The decrypted JSON, byte for byte as WeChat encrypted it; of XML its JSON.
+    #[serde(skip)]
     pub body: Bytes,
 }

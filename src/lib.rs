@@ -12,7 +12,7 @@
 //! | assembly | [`app`], [`cli`], [`config`] |
 //! | surface | [`server`], [`admin`] |
 //! | flow | [`gate`] |
-//! | effects | [`store`], [`limit`], and lowest of them [`observe`] |
+//! | effects | [`store`], [`keyring`], [`limit`], and lowest of them [`observe`] |
 //! | pure | [`wechat`], [`risk`], [`event`] |
 //! | leaf | [`reason`], [`clock`], [`secret`] |
 //! | aside | [`sim`], which imports nothing of the crate, so that one bug cannot hide in both |
@@ -33,6 +33,7 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod gate;
+pub mod keyring;
 pub mod limit;
 pub mod observe;
 pub mod reason;

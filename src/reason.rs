@@ -4,12 +4,18 @@
 /// How a callback ended, in a few words that stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Outcome {
+    /// The gateway answered it by itself.
+    Answered,
     /// The upstream took it.
     Forwarded,
     /// Authentic, and its event was already done: answered as success, which stops the retries.
     Duplicate,
     /// Stored durably for a person.
     Held,
+    /// Stored durably, delivered in the background.
+    Queued,
+    /// Kept back by the policy: not forwarded, kept for review, and not taken as success.
+    Rejected,
     /// Not authentic, malformed, stale or replayed.
     Refused,
     /// Over a rate limit, or from a banned address.
@@ -43,12 +49,20 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// WeChat's check that the URL is the merchant's, answered by the gateway.
+    UrlCheck = "url-check" => Answered, 200;
     /// The upstream answered 2xx and the event is committed.
     Forwarded = "forwarded" => Forwarded, 200;
     /// Authentic and freshly signed, but the event was already done.
     Duplicate = "duplicate" => Duplicate, 200;
     /// The same event id as an earlier event, with other content: kept for a person (I8).
     IdConflict = "id-conflict" => Held, 200;
+    /// The policy keeps the event for a person.
+    Held = "held" => Held, 200;
+    /// The event waits for its delivery in the background (`ack = "after-store"`).
+    Queued = "queued" => Queued, 200;
+    /// The policy rejects the event; it is kept for review.
+    RiskRejected = "risk-rejected" => Rejected, 403;
 
     /// No endpoint has this path and host.
     UnknownRoute = "unknown-route" => Refused, 404;
@@ -60,6 +74,10 @@ reasons! {
     MissingHeader = "missing-header" => Refused, 400;
     /// A header that must come once came more often, even if equal.
     DuplicateHeader = "duplicate-header" => Refused, 400;
+    /// A query parameter that the signature needs is absent or empty.
+    MissingParam = "missing-param" => Refused, 400;
+    /// A query parameter that must come once came more often, even if equal.
+    DuplicateParam = "duplicate-param" => Refused, 400;
     /// A value is not encoded as it must be: base64, characters, lengths, or a compressed body.
     BadEncoding = "bad-encoding" => Refused, 400;
     /// The timestamp is not a plain decimal number of seconds.
@@ -70,12 +88,20 @@ reasons! {
     UnsupportedSignatureType = "unsupported-signature-type" => Refused, 401;
     /// WeChat tests that forged signatures are refused: refused as it must be, never a ban or an alert.
     SigntestProbe = "signtest-probe" => Refused, 401;
+    /// Message push in plain text where the endpoint wants it encrypted, or the other way round.
+    ModeMismatch = "mode-mismatch" => Refused, 401;
     /// No configured key has this serial or id.
     UnknownSerial = "unknown-serial" => Refused, 401;
+    /// A v2 notification signed by another algorithm than the endpoint's `sign_type`, or naming another.
+    SignTypeMismatch = "sign-type-mismatch" => Refused, 401;
     /// The signature is not that of the named key over these bytes.
     BadSignature = "bad-signature" => Refused, 401;
     /// The body or its plaintext is not the strict JSON that the protocol asks for.
     BadJson = "bad-json" => Refused, 400;
+    /// The body or what was encrypted in it is not the strict XML that the protocol asks for.
+    BadXml = "bad-xml" => Refused, 400;
+    /// A v2 notification whose `return_code` is not SUCCESS: it tells nothing and is not signed.
+    ReturnCodeFail = "return-code-fail" => Refused, 400;
     /// A member that the protocol asks for is absent.
     MissingField = "missing-field" => Refused, 400;
     /// The resource is encrypted by an algorithm other than AEAD_AES_256_GCM.
@@ -127,6 +153,8 @@ impl Reason {
             Self::BadMethod
             | Self::MissingHeader
             | Self::DuplicateHeader
+            | Self::MissingParam
+            | Self::DuplicateParam
             | Self::BadEncoding
             | Self::BadTimestamp
             | Self::UnsupportedSignatureType
@@ -134,15 +162,23 @@ impl Reason {
             | Self::Replayed
             | Self::BodyTooLarge
             | Self::BodyTimeout => true,
-            Self::Forwarded
+            Self::UrlCheck
+            | Self::Forwarded
             | Self::Duplicate
             | Self::IdConflict
+            | Self::Held
+            | Self::Queued
+            | Self::RiskRejected
             | Self::UnknownRoute
             | Self::SourceNotAllowed
             | Self::TimestampOutOfWindow
+            | Self::ModeMismatch
             | Self::SigntestProbe
             | Self::UnknownSerial
             | Self::BadJson
+            | Self::BadXml
+            | Self::ReturnCodeFail
+            | Self::SignTypeMismatch
             | Self::MissingField
             | Self::UnsupportedAlgorithm
             | Self::BadCiphertext
@@ -164,15 +200,28 @@ impl Reason {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: &[Self] =
-        &[Self::Forwarded, Self::Duplicate, Self::Held, Self::Refused, Self::Limited, Self::Busy, Self::Failed];
+    pub const ALL: &[Self] = &[
+        Self::Answered,
+        Self::Forwarded,
+        Self::Duplicate,
+        Self::Held,
+        Self::Queued,
+        Self::Rejected,
+        Self::Refused,
+        Self::Limited,
+        Self::Busy,
+        Self::Failed,
+    ];
 
     /// The stable name.
     pub const fn code(self) -> &'static str {
         match self {
+            Self::Answered => "answered",
             Self::Forwarded => "forwarded",
             Self::Duplicate => "duplicate",
             Self::Held => "held",
+            Self::Queued => "queued",
+            Self::Rejected => "rejected",
             Self::Refused => "refused",
             Self::Limited => "limited",
             Self::Busy => "busy",
@@ -183,8 +232,8 @@ impl Outcome {
     /// Whether WeChat is told that the callback was taken, so that it stops trying.
     pub const fn is_success(self) -> bool {
         match self {
-            Self::Forwarded | Self::Duplicate | Self::Held => true,
-            Self::Refused | Self::Limited | Self::Busy | Self::Failed => false,
+            Self::Answered | Self::Forwarded | Self::Duplicate | Self::Held | Self::Queued => true,
+            Self::Rejected | Self::Refused | Self::Limited | Self::Busy | Self::Failed => false,
         }
     }
 }

@@ -11,6 +11,10 @@ use std::time::Duration;
 use wxgate::limit::Limit;
 use wxgate::observe::{AuditSettings, AuditTarget, Observe, Stage, metrics};
 use wxgate::reason::{Outcome, Reason};
+use wxgate::risk::code::Code;
+use wxgate::risk::{Files, Severity, load};
+use wxgate::wechat::diagnosis::{Elsewhere, Explained};
+use wxgate::wechat::{message, pay_v2, pay_v3};
 
 fn doc(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
@@ -54,6 +58,28 @@ fn every_reason_is_documented_as_it_is() {
         assert_eq!(row[2], reason.status().to_string(), "{}", reason.code());
         assert_eq!(row[0].contains('⚑'), reason.spends_failure_budget(), "{}", reason.code());
         assert!(row[3].len() > 20 && row[4].len() >= "nothing".len(), "{} is not explained", reason.code());
+    }
+}
+
+#[test]
+fn every_cause_that_the_doctor_names_is_documented_as_it_is() {
+    causes_are_documented::<pay_v3::diagnosis::Cause>("### WeChat Pay APIv3");
+    causes_are_documented::<pay_v2::diagnosis::Cause>("### WeChat Pay v2");
+    causes_are_documented::<message::diagnosis::Cause>("### Message push, open platforms and WeCom");
+    causes_are_documented::<Elsewhere>("### All protocols");
+}
+
+fn causes_are_documented<C: Explained>(heading: &str) {
+    let text = doc("doctor.md");
+    let (_, section) = text.split_once(heading).unwrap();
+    let rows = by_name(table(section, "| cause | it means | what to do |"));
+    let documented: BTreeSet<&str> = rows.keys().map(String::as_str).collect();
+    let existing: BTreeSet<&str> = C::ALL.iter().map(|cause| cause.code()).collect();
+    assert_eq!(documented, existing, "{heading}");
+    for cause in C::ALL {
+        let row = &rows[cause.code()];
+        assert_eq!(row[1], cause.meaning(), "{}", cause.code());
+        assert_eq!(row[2].trim_end_matches('.').to_lowercase(), cause.remedy().to_lowercase(), "{}", cause.code());
     }
 }
 
@@ -126,4 +152,32 @@ fn the_expressions_to_watch_name_what_exists() {
 
 fn codes<T: Copy>(all: &[T], code: impl Fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().map(|one| code(*one)).collect()
+}
+
+#[test]
+fn every_code_of_a_rule_problem_is_documented_as_it_is() {
+    let text = doc("rules.md");
+    let documented: Vec<(String, String)> = table(&text, "| code | what |")
+        .into_iter()
+        .map(|row| (quoted(&row[0])[0].to_owned(), row[1].clone()))
+        .collect();
+    let title = |code: &Code| match code.severity() {
+        Severity::Error => code.title().to_owned(),
+        Severity::Warning => format!("warning: {}", code.title()),
+    };
+    let existing: Vec<(String, String)> = Code::ALL.iter().map(|code| (code.name().to_owned(), title(code))).collect();
+    assert_eq!(documented, existing);
+}
+
+#[test]
+fn the_rules_that_the_documentation_shows_load_and_pass_their_tests() {
+    let text = doc("rules.md");
+    let shown: Vec<&str> =
+        text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap_or_default()).collect();
+    assert_eq!(shown.len(), 2, "a set and an override of it");
+    let files = Files::new("docs").with("shop.yaml", shown[0]).with("site.yaml", shown[1]);
+    let loaded = load(&files, wxgate::clock::UnixTime::from_secs(1_772_337_600)).unwrap_or_else(|problems| {
+        panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    });
+    assert_eq!((loaded.sets.len(), loaded.tests.len(), loaded.warnings.as_slice()), (1, 2, [].as_slice()));
 }

@@ -41,10 +41,21 @@ struct Endpoint {
     path: String,
     protocol: &'static str,
     keys: Vec<Key>,
-    /// How many secrets of each kind: more than one while they rotate.
-    api_v3_keys: usize,
+    /// Where further ones are downloaded.
+    download: Option<String>,
+    #[serde(flatten)]
+    secrets: Secrets,
     signing_secrets: usize,
     upstream: Vec<String>,
+}
+
+/// How many secrets of each kind: more than one while they rotate.
+#[derive(Default, Serialize)]
+struct Secrets {
+    api_v3_keys: usize,
+    api_v2_keys: usize,
+    tokens: usize,
+    aes_keys: usize,
 }
 
 #[derive(Serialize)]
@@ -114,14 +125,29 @@ fn and_warnings(warnings: usize) -> String {
 
 impl Endpoint {
     fn new(settings: &Settings, now: UnixTime) -> Self {
-        let ProtocolSettings::PayV3(pay) = &settings.protocol;
+        let none = Secrets::default();
+        let (protocol, keys, secrets) = match &settings.protocol {
+            ProtocolSettings::PayV3(pay) => {
+                let keys = pay.verifying_keys.iter().map(|key| Key::new(key, now)).collect();
+                ("pay-v3", keys, Secrets { api_v3_keys: pay.api_v3.len(), ..none })
+            }
+            ProtocolSettings::PayV2(pay) => ("pay-v2", Vec::new(), Secrets { api_v2_keys: pay.api_v2.len(), ..none }),
+            ProtocolSettings::Message(push) => {
+                let name = if push.is_open_platform { "open-platform" } else { "message" };
+                (name, Vec::new(), Secrets { tokens: push.tokens.len(), aes_keys: push.aes.len(), ..none })
+            }
+            ProtocolSettings::WeCom(push) => {
+                ("wecom", Vec::new(), Secrets { tokens: push.tokens.len(), aes_keys: push.aes.len(), ..none })
+            }
+        };
         Self {
             name: settings.name.clone(),
             host: settings.host.clone(),
-            path: settings.path.clone(),
-            protocol: "pay-v3",
-            keys: pay.verifying_keys.iter().map(|key| Key::new(key, now)).collect(),
-            api_v3_keys: pay.api_v3.len(),
+            path: settings.path.to_string(),
+            protocol,
+            keys,
+            download: settings.download.as_ref().map(|download| download.url.to_string()),
+            secrets,
             signing_secrets: settings.upstream.signing.len(),
             upstream: settings.upstream.urls.iter().map(ToString::to_string).collect(),
         }
@@ -147,7 +173,18 @@ impl fmt::Display for Endpoint {
         for key in &self.keys {
             writeln!(f, "  verifies  {key}")?;
         }
-        writeln!(f, "  opens     with {}", several(self.api_v3_keys, "APIv3 key"))?;
+        if let Some(url) = &self.download {
+            writeln!(f, "  verifies  with what is at {url}")?;
+        }
+        let Secrets { api_v3_keys, api_v2_keys, tokens, aes_keys } = self.secrets;
+        if tokens > 0 {
+            writeln!(f, "  verifies  with {}", several(tokens, "token"))?;
+        }
+        for (keys, what) in [(api_v3_keys, "APIv3 key"), (api_v2_keys, "APIv2 key"), (aes_keys, "EncodingAESKey")] {
+            if keys > 0 {
+                writeln!(f, "  opens     with {}", several(keys, what))?;
+            }
+        }
         for url in &self.upstream {
             writeln!(f, "  forwards  {url}")?;
         }

@@ -2,12 +2,20 @@
 //!
 //! Exit codes: 0 good, 1 a check did not hold, 2 wrong usage or unreadable input.
 
+mod captured;
 mod check;
 mod demo;
+mod doctor;
+mod gateway;
 mod init;
+mod keys;
+mod queues;
+mod registers;
 mod report;
+mod rules;
 mod run;
 mod sim;
+mod starter_rules;
 mod verify;
 
 use std::process::ExitCode;
@@ -34,6 +42,22 @@ enum Command {
     Check(check::Args),
     /// Judge captured requests offline, as the gateway would
     Verify(verify::Args),
+    /// Events that are kept for a person: list, show, release, drop
+    Held(queues::HeldArgs),
+    /// Events that wait for their delivery: list, show, drop
+    Pending(queues::PendingArgs),
+    /// Events whose delivery was given up: list, show, release, redrive, drop
+    Dead(queues::DeadArgs),
+    /// Say why captured requests do not pass, and what to do about it
+    Doctor(doctor::Args),
+    /// What is to be paid, as the merchant's app registers it: put, get
+    Orders(registers::OrdersArgs),
+    /// Lists that rules look into: add, remove, show
+    Lists(registers::ListsArgs),
+    /// Say which keys are trusted, until when, and which of them can go
+    Keys(keys::Args),
+    /// Check, test and explain risk rules
+    Rules(rules::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -67,6 +91,14 @@ pub fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Held(args) => queues::held(&args),
+        Command::Pending(args) => queues::pending(&args),
+        Command::Dead(args) => queues::dead(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Orders(args) => registers::orders(&args),
+        Command::Lists(args) => registers::lists(&args),
+        Command::Keys(args) => keys::run(&args),
+        Command::Rules(args) => rules::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

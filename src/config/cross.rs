@@ -5,20 +5,25 @@ use std::ops::Range;
 
 use super::endpoint::Found;
 use super::problem::Findings;
+use crate::gate::endpoint::ProtocolSettings;
 use crate::observe::AuditTarget;
 use crate::store::EngineSettings;
 use crate::{admin, observe, server, store};
 
-/// No two endpoints answer to one host and path.
+/// No request leads to two endpoints.
 pub(super) fn routes(endpoints: &[Found], findings: &mut Findings<'_>) {
     for (index, found) in endpoints.iter().enumerate() {
         let Some(route) = &found.route else { continue };
         let takes_it =
-            |other: &&Found| other.route.as_ref().is_some_and(|r| r.path == route.path && r.host == route.host);
-        if let Some(first) = endpoints.iter().take(index).find(takes_it) {
-            let message = format!("`{}` is the path of endpoint `{}` already", route.path, first.name);
-            findings.problem(&route.at, message, "change it, or tell them apart by `host`");
-        }
+            |other: &&Found| other.route.as_ref().is_some_and(|r| r.path.collides(&route.path) && r.host == route.host);
+        let Some(first) = endpoints.iter().take(index).find(takes_it) else { continue };
+        let is_same = first.route.as_ref().is_some_and(|first| first.path == route.path);
+        let message = if is_same {
+            format!("`{}` is the path of endpoint `{}` already", route.path, first.name)
+        } else {
+            format!("`{}` and the path of endpoint `{}` have paths in common", route.path, first.name)
+        };
+        findings.problem(&route.at, message, "change it, or tell them apart by `host`");
     }
 }
 
@@ -62,6 +67,19 @@ pub(super) fn paths(
             "`audit.path` is inside of the store's directory",
             "put it beside: \"audit.ndjson\"",
         );
+    }
+}
+
+/// What a v2 notification may be about is not forgotten as long as it may be told: then a captured one never passes again.
+pub(super) fn ages(store: &store::Settings, endpoints: &[Found], findings: &mut Findings<'_>) {
+    for found in endpoints {
+        let Some(ProtocolSettings::PayV2(pay)) = found.settings.as_ref().map(|settings| &settings.protocol) else {
+            continue;
+        };
+        if pay.max_age.is_some_and(|max_age| max_age > store.retention) {
+            let message = "`max_age` is longer than `store.retention`: what is forgotten would pass again";
+            findings.problem(&found.age_at, message, "make it shorter, or `store.retention` longer");
+        }
     }
 }
 

@@ -236,6 +236,15 @@ impl<'d> Value<'d> {
         within
     }
 
+    /// True or false.
+    pub(super) fn flag(&self, findings: &mut Findings<'_>, hint: &str) -> Option<bool> {
+        let flag = self.written.as_bool();
+        if flag.is_none() {
+            self.expected(findings, "true or false", hint);
+        }
+        flag
+    }
+
     /// One of several words.
     pub(super) fn choice<T: Copy>(&self, findings: &mut Findings<'_>, choices: &[(&'static str, T)]) -> Option<T> {
         let words: Vec<&'static str> = choices.iter().map(|(word, _)| *word).collect();

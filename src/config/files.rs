@@ -44,6 +44,11 @@ impl Files {
         Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 4 MiB"))
     }
 
+    /// Notes a file or directory as it is now, that somebody else reads.
+    pub(super) fn note(&mut self, path: &Path) {
+        self.0.push((path.to_owned(), fingerprint(path)));
+    }
+
     /// The same files as they are now. Blocking.
     #[must_use]
     pub(super) fn now(&self) -> Self {

@@ -56,7 +56,7 @@ differing!(server_keys, server::Settings, "server", {
     threads => "threads",
 });
 differing!(admin_keys, admin::Settings, "admin", { listen => "listen", token => "token" });
-differing!(store_keys, store::Settings, "store", { engine => "url", retention => "retention" });
+differing!(store_keys, store::Settings, "store", { engine => "url", retention => "retention", seal_keys => "seal_key" });
 differing!(audit_keys, observe::AuditSettings, "audit", {
     target => "path",
     max_size => "max_size",

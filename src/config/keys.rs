@@ -3,17 +3,26 @@
 use std::time::Duration;
 
 use super::document::{Table, Value, quoted};
+use super::download;
 use super::problem::Findings;
 use super::reference::Outside;
 use crate::clock::UnixTime;
-use crate::wechat::key::{ApiV3Key, KeyError, VerifyingKey};
-use crate::wechat::pay_v3;
+use crate::keyring;
+use crate::secret::Secret;
+use crate::wechat::key::{ApiV2Key, ApiV3Key, KeyError, SharedKeys, VerifyingKey};
+use crate::wechat::{pay_v2, pay_v3};
 
+const API_V3_HINT: &str =
+    "the APIv3 key is set on WeChat's merchant platform, beside the APIv2 key, and is another one";
+const API_V2_HINT: &str =
+    "the APIv2 key (API密钥) is set on WeChat's merchant platform, beside the APIv3 key, and is another one";
 /// A certificate that ends sooner is warned of. WeChat begins to sign with the next one some days before.
 const EXPIRES_SOON: Duration = Duration::from_hours(30 * 24);
 
-pub(super) const MISSING_HINT: &str = "pay-v3 takes `keys.api_v3`, and `keys.public` or `keys.certificates`, or both while \
-    WeChat changes from one to the other";
+pub(super) const MISSING_HINT: &str = "pay-v3 takes `keys.api_v3`, and `keys.public`, `keys.certificates` or `keys.download`, \
+    or several of them while WeChat changes from one to the other";
+
+pub(super) const MISSING_V2_HINT: &str = "pay-v2 takes `keys.api_v2`: keys.api_v2 = { env = \"SHOP_API_V2_KEY\" }";
 
 /// `expect`: merchants and apps; empty: any.
 #[derive(Default)]
@@ -46,14 +55,16 @@ pub(super) fn pay_v3(
     window: Duration,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
-) -> Option<pay_v3::Settings> {
+) -> Option<(pay_v3::Settings, Option<keyring::Settings>)> {
     let mut table = value.table(findings, MISSING_HINT)?;
     let hint = "the APIv3 key, 32 characters, is set on WeChat's merchant platform: keys.api_v3 = { env = \"SHOP_API_V3_KEY\" }";
-    let api_v3 = table.require("api_v3", findings, hint).map(|v| api_v3(&v, outside, findings));
+    let api_v3 =
+        table.require("api_v3", findings, hint).map(|v| secrets(&v, ApiV3Key::new, API_V3_HINT, outside, findings));
     let (public, certificates) = (table.take("public"), table.take("certificates"));
-    if public.is_none() && certificates.is_none() {
+    let download = table.take("download");
+    if public.is_none() && certificates.is_none() && download.is_none() {
         let message = format!(
-            "neither `{}` nor `certificates` is there: no signature could be verified",
+            "none of `{}`, `certificates` and `download` is there: no signature could be verified",
             table.name_of("public")
         );
         findings.problem(table.at(), message, MISSING_HINT);
@@ -75,31 +86,59 @@ pub(super) fn pay_v3(
             keys.add(key, &item, outside.now, findings);
         }
     }
-    if let (Some(value), [], 0) = (public.or(certificates), keys.ring.as_slice(), keys.faults) {
+    if let (Some(value), None, [], 0) = (public.or(certificates), &download, keys.ring.as_slice(), keys.faults) {
         findings.problem(
             value.at(),
             format!("`{}` holds no key: no signature could be verified", table.name_of("public")),
             MISSING_HINT,
         );
     }
-    table.not_yet("download", findings, "download the certificates with WeChat's tool and name them in `certificates`");
     table.finish(findings);
-    let Expect { mchids, appids } = expect;
-    Some(pay_v3::Settings { window, verifying_keys: keys.ring, api_v3: api_v3?, mchids, appids })
+    let download = download.map(|value| download::read(&value, outside, findings));
+    let (Expect { mchids, appids }, api_v3) = (expect, api_v3?);
+    let download = match download {
+        Some(found) => {
+            let download::Found { merchant, url, every, min_interval, cache } = found?;
+            let (api_v3, trusted) = (api_v3.clone(), keys.ring.clone());
+            Some(keyring::Settings { merchant, api_v3, trusted, url, every, min_interval, cache })
+        }
+        None => None,
+    };
+    let downloaded = SharedKeys::default();
+    let pay = pay_v3::Settings { window, verifying_keys: keys.ring, downloaded, api_v3, mchids, appids };
+    Some((pay, download))
 }
 
-fn api_v3(value: &Value<'_>, outside: &mut Outside<'_>, findings: &mut Findings<'_>) -> Vec<ApiV3Key> {
+/// Reads the keys of `pay-v2`.
+pub(super) fn pay_v2(
+    value: &Value<'_>,
+    expect: Expect,
+    sign_type: pay_v2::SignType,
+    max_age: Option<Duration>,
+    outside: &mut Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<pay_v2::Settings> {
+    let mut table = value.table(findings, MISSING_V2_HINT)?;
+    let api_v2 = table.require("api_v2", findings, MISSING_V2_HINT);
+    let api_v2 = api_v2.map(|v| secrets(&v, ApiV2Key::new, API_V2_HINT, outside, findings));
+    table.finish(findings);
+    let Expect { mchids, appids } = expect;
+    Some(pay_v2::Settings { api_v2: api_v2?, sign_type, mchids, appids, max_age })
+}
+
+/// One secret key of WeChat's, or several while it rotates.
+pub(super) fn secrets<K>(
+    value: &Value<'_>,
+    parse: fn(&Secret) -> Result<K, KeyError>,
+    hint: &str,
+    outside: &mut Outside<'_>,
+    findings: &mut Findings<'_>,
+) -> Vec<K> {
     let mut keys = Vec::new();
     for (secret, at) in outside.secrets(value, findings) {
-        match ApiV3Key::new(&secret) {
+        match parse(&secret) {
             Ok(key) => keys.push(key),
-            Err(error) => {
-                findings.problem(
-                    &at,
-                    format!("`{}`: {error}", value.name()),
-                    "the APIv3 key is set on WeChat's merchant platform, beside the APIv2 key, and is another one",
-                );
-            }
+            Err(error) => findings.problem(&at, format!("`{}`: {error}", value.name()), hint),
         }
     }
     keys

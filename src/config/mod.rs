@@ -6,12 +6,16 @@
 
 mod cross;
 mod document;
+mod download;
 mod endpoint;
 mod files;
 mod fixed;
 mod keys;
 mod problem;
+mod push;
 mod reference;
+mod rule_files;
+mod rules;
 mod scalar;
 mod sections;
 mod watch;
@@ -32,6 +36,7 @@ use reference::Outside;
 pub use files::Files;
 pub use fixed::Fixed;
 pub use problem::{Place, Problem, Problems};
+pub use rule_files::read_rule_files;
 pub use watch::Watch;
 
 /// A configuration that passed every check.
@@ -116,14 +121,16 @@ fn settings(document: &DeTable<'_>, outside: &mut Outside<'_>, findings: &mut Fi
     let admin = sections::admin(&mut root, outside, findings);
     let store = sections::store(&mut root, outside, findings);
     let audit = sections::audit(&mut root, outside, findings);
-    let endpoints = endpoint::endpoints(&mut root, outside, findings);
-    root.not_yet("rules", findings, "every authentic, new event is forwarded: remove it");
+    let rules = rules::rules(&mut root, outside, findings);
+    let endpoints = endpoint::endpoints(&mut root, &rules, outside, findings);
     root.finish(findings);
     cross::routes(&endpoints, findings);
     cross::listeners(&server, admin.as_ref(), &admin_at, findings);
     cross::targets(&server, &endpoints, findings);
+    cross::ages(&store, &endpoints, findings);
     cross::paths(&store, &audit, &audit_at, findings);
-    let endpoints = endpoints.into_iter().filter_map(|found| found.settings).collect();
+    let mut endpoints: Vec<_> = endpoints.into_iter().filter_map(|found| found.settings).collect();
+    download::keep_beside(&store, endpoints.iter_mut().filter_map(|endpoint| endpoint.download.as_mut()));
     Config { server, admin, store, audit, endpoints }
 }
 

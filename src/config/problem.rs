@@ -21,6 +21,11 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Those of the configuration itself are told first.
+    fn is_of_rules(&self) -> bool {
+        crate::risk::files::is_rule_file(&self.file)
+    }
+
     /// The same, marked as one that keeps nothing from starting.
     #[must_use]
     pub fn into_warning(self) -> Self {
@@ -49,7 +54,7 @@ impl Problems {
 
     /// None if there is nothing to complain of.
     pub(super) fn from_found(mut found: Vec<Problem>) -> Option<Self> {
-        found.sort_by_key(|problem| problem.place);
+        found.sort_by(|a, b| (a.is_of_rules(), &a.file, a.place).cmp(&(b.is_of_rules(), &b.file, b.place)));
         (!found.is_empty()).then_some(Self(found))
     }
 
@@ -120,6 +125,16 @@ impl<'t> Findings<'t> {
         self.problems.push(found);
     }
 
+    /// Something that is wrong in another file, found by whoever reads that.
+    pub(super) fn foreign(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// The same, of something that is worth a look.
+    pub(super) fn foreign_warning(&mut self, warning: Problem) {
+        self.warnings.push(warning);
+    }
+
     /// That the text is no TOML.
     pub(super) fn syntax(&mut self, at: &Range<usize>, message: impl Into<String>) {
         let found = self.found(at, message.into(), None);
@@ -134,7 +149,7 @@ impl<'t> Findings<'t> {
 
     /// The problems, if any, and the warnings.
     pub(super) fn into_parts(mut self) -> (Option<Problems>, Vec<Problem>) {
-        self.warnings.sort_by_key(|warning| warning.place);
+        self.warnings.sort_by(|a, b| (a.is_of_rules(), &a.file, a.place).cmp(&(b.is_of_rules(), &b.file, b.place)));
         (Problems::from_found(self.problems), self.warnings)
     }
 

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::document::{DURATION_HINT, SIZE_HINT, Table, Value};
 use super::problem::Findings;
 use super::reference::Outside;
+use crate::secret::Secret;
 use crate::{admin, observe, server, store};
 
 const KIB: u64 = 1 << 10;
@@ -141,10 +142,11 @@ pub(super) fn admin(
 }
 
 /// `[store]`.
-pub(super) fn store(root: &mut Table<'_>, outside: &Outside<'_>, findings: &mut Findings<'_>) -> store::Settings {
+pub(super) fn store(root: &mut Table<'_>, outside: &mut Outside<'_>, findings: &mut Findings<'_>) -> store::Settings {
     let mut settings = store::Settings {
         engine: store::EngineSettings::File(outside.path("wxgate.db")),
         retention: DAY.saturating_mul(3),
+        seal_keys: Vec::new(),
     };
     let Some(mut table) = section(root, "store", findings) else { return settings };
     settings.engine = table.take_or("url", settings.engine, |v| engine(v, outside, findings));
@@ -166,9 +168,33 @@ pub(super) fn store(root: &mut Table<'_>, outside: &Outside<'_>, findings: &mut 
         }
     }
     table.not_yet("timeout", findings, "the stores of this version are in this process: remove it");
-    table.not_yet("seal_key", findings, "remove it: this version has no store that several nodes share");
+    settings.seal_keys = table.take("seal_key").map(|v| seal_keys(&v, outside, findings)).unwrap_or_default();
     table.finish(findings);
     settings
+}
+
+/// The keys that seal the queues, the newest first.
+fn seal_keys(value: &Value<'_>, outside: &mut Outside<'_>, findings: &mut Findings<'_>) -> Vec<Secret> {
+    let hint = "make one with: openssl rand -hex 32";
+    let mut keys = Vec::new();
+    for (secret, at) in outside.secrets(value, findings) {
+        match store::queue::key_of_text(secret.expose()) {
+            Some(key) if keys.contains(&key) => {
+                let message = format!("`{}` holds the same key twice", value.name());
+                findings.problem(&at, message, "while it rotates: the new one first, then the old one");
+            }
+            Some(key) => keys.push(key),
+            None => {
+                let message = format!(
+                    "`{}` refers to {} characters, expected a key of 32 bytes in hexadecimal or base64",
+                    value.name(),
+                    secret.len()
+                );
+                findings.problem(&at, message, hint);
+            }
+        }
+    }
+    keys
 }
 
 fn engine(value: &Value<'_>, outside: &Outside<'_>, findings: &mut Findings<'_>) -> Option<store::EngineSettings> {

@@ -11,7 +11,10 @@ use super::*;
 use crate::observe::AuditTarget;
 use crate::store::EngineSettings;
 use crate::wechat::key::VerifyingKey;
+use crate::wechat::pay_v2::SignType;
 use gate::endpoint::ProtocolSettings;
+
+mod push;
 
 const DOCS: &str = include_str!("../../docs/configuration.md");
 /// The 25 bytes that no message may ever repeat.
@@ -31,8 +34,10 @@ fn site() -> TempDir {
     fs::write(keys.join("wechatpay_cert.pem"), verifiers("platform-cert", "cert_pem")).unwrap();
     fs::write(keys.join("pub_key.pem"), verifiers("public-key", "public_key_pem")).unwrap();
     for (name, secret) in [
+        ("apiclient_key.pem", include_str!("../sim/keys/apiclient_key.pem").to_owned()),
         ("apiv3.key", format!("{APIV3_KEY}\n")),
         ("admin.token", SECRET.to_owned()),
+        ("seal.key", "5a".repeat(32)),
         ("signing.key", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
     ] {
         fs::write(keys.join(name), secret).unwrap();
@@ -48,12 +53,25 @@ fn example() -> String {
     from.split_once("```").unwrap().0.to_owned()
 }
 
+/// What `keys.download` needs.
+const WHO: &str = "mchid = \"1900009191\", serial = \"5157F09EFDC096DE15EBE81A47057A7232F1B8E1\", private_key = { file = \"keys/apiclient_key.pem\" }";
+
 /// The shortest configuration that is whole.
 const SHORT: &str = r#"[endpoint.pay]
 path = "/notify"
 protocol = "pay-v3"
 keys.api_v3 = { file = "keys/apiv3.key" }
 keys.certificates = ["keys/wechatpay_cert.pem"]
+[endpoint.pay.upstream]
+url = ["http://127.0.0.1:9000/events"]
+"#;
+
+/// The same for WeChat Pay v2.
+const SHORT_V2: &str = r#"[endpoint.pay]
+path = "/notify"
+protocol = "pay-v2"
+sign_type = "MD5"
+keys.api_v2 = { file = "keys/apiv3.key" }
 [endpoint.pay.upstream]
 url = ["http://127.0.0.1:9000/events"]
 "#;
@@ -103,17 +121,64 @@ fn the_documented_example_is_read_as_it_says() {
     assert_eq!(admin.unwrap().token.unwrap().expose(), SECRET.as_bytes());
     assert_eq!(store.engine, EngineSettings::File(site.path().join("wxgate.db")));
     assert_eq!(store.retention, Duration::from_hours(72));
+    assert_eq!(store.seal_keys[0].len(), 32);
     assert_eq!(audit.target, AuditTarget::File(site.path().join("audit.ndjson")));
     let [endpoint] = endpoints.as_slice() else { panic!() };
-    assert_eq!((&*endpoint.name, &*endpoint.path), ("shop-pay", "/notify/shop-pay"));
+    assert_eq!((&*endpoint.name, endpoint.path.to_string().as_str()), ("shop-pay", "/notify/shop-pay"));
     assert_eq!(endpoint.host.as_deref(), Some("pay.example.com"));
     assert_eq!(endpoint.limits.failures_per_ip.unwrap().per, Duration::from_mins(1));
     assert_eq!(endpoint.upstream.urls, ["http://127.0.0.1:9000/events"]);
     assert_eq!(endpoint.upstream.signing[0].len(), 24, "decoded");
-    let ProtocolSettings::PayV3(pay) = &endpoint.protocol;
+    let ProtocolSettings::PayV3(pay) = &endpoint.protocol else { panic!() };
     let ids: Vec<_> = pay.verifying_keys.iter().map(VerifyingKey::id).map(|id| &**id).collect();
     assert_eq!(ids, ["PUB_KEY_ID_0133398532727063893573334618008330", "72A4C2558D72EF0E12648FD52893F68AD6BB7A7A"]);
     assert_eq!(pay.mchids, ["1900009191"]);
+}
+
+#[test]
+fn a_download_is_enough_of_a_key_and_is_kept_beside_the_store() {
+    let site = site();
+    let download = |more: &str| {
+        SHORT
+            .replace("keys.certificates = [\"keys/wechatpay_cert.pem\"]", &format!("keys.download = {{ {WHO}{more} }}"))
+    };
+    let found = config(&site, &download("")).endpoints.remove(0).download.unwrap();
+    assert_eq!(found.url, "https://api.mch.weixin.qq.com/v3/certificates");
+    assert_eq!(found.cache.unwrap(), site.path().join("wxgate.db.keys/1900009191.certificates"));
+    assert_eq!((found.trusted.len(), found.api_v3.len()), (0, 1));
+    let elsewhere = config(&site, &download(", cache = \"c/k\"")).endpoints.remove(0).download.unwrap();
+    assert_eq!(elsewhere.cache.unwrap(), site.path().join("c/k"));
+    let memory = format!("[store]\nurl = \"memory:\"\n{}", download(""));
+    assert_eq!(config(&site, &memory).endpoints.remove(0).download.unwrap().cache, None);
+    for (url, path) in [
+        ("https://apihk.mch.weixin.qq.com/v3/global/certificates", "/v3/global/certificates"),
+        ("http://127.0.0.1:9700", "/v3/certificates"),
+        ("http://[::1]:9700/", "/v3/certificates"),
+        ("http://localhost:9700", "/v3/certificates"),
+    ] {
+        let found = config(&site, &download(&format!(", url = \"{url}\""))).endpoints.remove(0).download.unwrap();
+        assert_eq!(found.url.path(), path, "{url}");
+    }
+    for url in [
+        "http://api.mch.weixin.qq.com",
+        "http://10.0.0.1",
+        "ftp://127.0.0.1",
+        "https://",
+        "https://a@b",
+        "https://a:0",
+        "a",
+    ] {
+        refuses(&site, &download(&format!(", url = \"{url}\"")), 5, "an https:// URL");
+    }
+    for (from, to, words) in [
+        ("5157F0", "51:57:F0", "in hex"),
+        ("1900009191", "wx1", "a merchant number"),
+        ("apiclient_key.pem", "pub_key.pem", "no RSA private key"),
+        ("apiclient_key.pem", "absent.pem", "cannot be read"),
+    ] {
+        refuses(&site, &download("").replace(from, to), 5, words);
+    }
+    refuses(&site, &download(", every = \"1s\""), 5, "a duration from 10m to 1d");
 }
 
 #[test]
@@ -126,8 +191,8 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
         let Config { server, admin, store, audit, endpoints } = config;
         let endpoint = &endpoints[0];
         format!(
-            "{server:?}{admin:?}{store:?}{audit:?}{:?}{:?}{:?}",
-            endpoint.limits, endpoint.upstream, endpoint.window
+            "{server:?}{admin:?}{store:?}{audit:?}{:?}{:?}{:?}{:?}",
+            endpoint.limits, endpoint.upstream, endpoint.queue, endpoint.window
         )
     };
     for (section, key, default) in documented() {
@@ -139,6 +204,7 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
             "[server]" | "[store]" | "[audit]" => format!("{section}\n{line}\n{SHORT}"),
             "[endpoint.NAME]" => in_endpoint(&line),
             "upstream" => in_upstream(&line),
+            "queue" => in_endpoint(&format!("queue = {{ {line} }}")),
             "[admin]" => {
                 let [without, with] = ["", &line].map(|line| format!("[admin]\n{line}\n{SHORT}"));
                 assert_eq!(said(&self::config(&site, &without)), said(&self::config(&site, &with)), "{line}");
@@ -150,6 +216,14 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
                     [format!("limits = {{ {failures} }}"), format!("limits = {{ {failures}, {line} }}")];
                 let [without, with] = [without, with].map(|limits| self::config(&site, &in_endpoint(&limits)));
                 assert_eq!(said(&without), said(&with), "{line}");
+                continue;
+            }
+            "keys.download" => {
+                let of = |more: &str| {
+                    let text = in_endpoint(&format!("keys.download = {{ {WHO}{more} }}"));
+                    self::config(&site, &text).endpoints.remove(0).download.unwrap()
+                };
+                assert_eq!(of(""), of(&format!(", {line}")), "{line}");
                 continue;
             }
             // Lists of keys: their default is the empty one, which another test shows.
@@ -188,9 +262,15 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
         ("[admin]", format!("[admin]\n{unknown}\n{SHORT}")),
         ("[store]", format!("[store]\n{unknown}\n{SHORT}")),
         ("[audit]", format!("[audit]\n{unknown}\n{SHORT}")),
+        ("[rules]", format!("[rules]\n{unknown}\n{SHORT}")),
         ("[endpoint.NAME]", in_endpoint(unknown)),
+        ("[endpoint.NAME]", SHORT_V2.replace("sign_type", &format!("{unknown}\nsign_type"))),
+        ("[endpoint.NAME]", push::SHORT.replace("mode", &format!("{unknown}\nmode"))),
+        ("keys", push::SHORT.replace("mode", &format!("keys.{unknown}\nmode"))),
+        ("expect", push::WECOM.replace("receive_id =", &format!("{unknown}, receive_id ="))),
         ("limits", in_endpoint(&format!("limits = {{ {unknown} }}"))),
         ("keys", in_endpoint(&format!("keys.{unknown}"))),
+        ("keys", SHORT_V2.replace("keys.", &format!("keys.{unknown}\nkeys."))),
         (
             "keys.public",
             SHORT.replace(
@@ -198,6 +278,8 @@ fn every_key_that_is_known_is_documented_and_every_documented_key_is_known() {
                 "keys.public = [{ id = \"PUB_KEY_ID_1\", file = \"keys/pub_key.pem\", zzz = 1 }]\nkeys.cert",
             ),
         ),
+        ("queue", in_endpoint(&format!("queue = {{ {unknown} }}"))),
+        ("keys.download", in_endpoint(&format!("keys.download = {{ {unknown} }}"))),
         ("expect", in_endpoint(&format!("expect = {{ {unknown} }}"))),
         ("upstream", in_upstream(unknown)),
         ("Secrets", SHORT.replace("apiv3.key\"", "apiv3.key\", zzz = 1")),
@@ -336,8 +418,29 @@ fn a_reference_that_leads_nowhere_says_where_it_led() {
     fs::write(site.path().join("keys/empty.key"), "\n").unwrap();
     refuses(&site, &with("{ file = \"keys/empty.key\" }"), 4, "empty");
     let several = with("[{ file = \"keys/apiv3.key\" }, { file = \"keys/apiv3.key\" }]");
-    let ProtocolSettings::PayV3(pay) = &config(&site, &several).endpoints[0].protocol;
+    let ProtocolSettings::PayV3(pay) = &config(&site, &several).endpoints[0].protocol else { panic!() };
     assert_eq!(pay.api_v3.len(), 2);
+}
+
+#[test]
+fn pay_v2_has_keys_and_an_algorithm_of_its_own() {
+    let site = site();
+    let ProtocolSettings::PayV2(pay) = &config(&site, SHORT_V2).endpoints[0].protocol else { panic!() };
+    assert_eq!((pay.api_v2.len(), pay.sign_type, pay.max_age), (1, SignType::Md5, None));
+    let warnings = examined(&site, SHORT_V2).warnings;
+    assert!(warnings.iter().any(|warning| warning.to_string().contains("`endpoint.pay.max_age` is not set")));
+    let aged = |age: &str| SHORT_V2.replace("sign_type", &format!("max_age = \"{age}\"\nsign_type"));
+    let ProtocolSettings::PayV2(pay) = &config(&site, &aged("72h")).endpoints[0].protocol else { panic!() };
+    assert_eq!(pay.max_age, Some(Duration::from_hours(72)));
+    refuses(&site, &aged("73h"), 4, "longer than `store.retention`");
+    refuses(&site, &aged("24h"), 4, "a duration from 25h to 90d");
+    refuses(&site, &SHORT_V2.replace("sign_type = \"MD5\"\n", ""), 1, "`endpoint.pay.sign_type` is missing");
+    refuses(&site, &SHORT_V2.replace("\"MD5\"", "\"md5\""), 4, "\"MD5\" or \"HMAC-SHA256\" or \"either\"");
+    refuses(&site, &SHORT_V2.replace("sign_type", "window = \"5m\"\nsign_type"), 4, "says nothing about pay-v2");
+    let problems = problems(&site, &SHORT_V2.replace("api_v2", "api_v3"));
+    assert!(problems.iter().any(|p| p.hint.as_deref() == Some("did you mean `api_v2`?")), "{problems:#?}");
+    fs::write(site.path().join("keys/apiv3.key"), "too short").unwrap();
+    refuses(&site, SHORT_V2, 5, "an APIv2 key has exactly 32 letters and digits");
 }
 
 #[test]
@@ -373,6 +476,13 @@ fn numbers_outside_of_their_bounds_are_refused() {
     refuses(&site, &format!("[server]\nthreads = -1\n{SHORT}"), 2, "`-1`");
     refuses(&site, &format!("[server]\nmax_body = 1048576\n{SHORT}"), 2, "1MiB");
     refuses(&site, &in_endpoint("limits = { per_ip = \"0/s\" }"), 2, "100/s");
+    fs::write(site.path().join("keys/short.key"), "5a".repeat(31)).unwrap();
+    let seal = |keys: &str| format!("[store]\nseal_key = {keys}\n{SHORT}");
+    refuses(&site, &seal("{ file = \"keys/short.key\" }"), 2, "62 characters, expected a key of 32 bytes");
+    refuses(&site, &seal("[{ file = \"keys/seal.key\" }, { file = \"keys/seal.key\" }]"), 2, "the same key twice");
+    refuses(&site, &in_endpoint("queue = { max_age = \"31d\" }"), 2, "from 1m to 30d");
+    refuses(&site, &in_endpoint("queue = { concurrency = 0 }"), 2, "from 1 to 256");
+    refuses(&site, &in_upstream("ack = \"after-stor\""), 8, "did you mean \"after-store\"?");
     refuses(&site, &in_endpoint("limits = { ban = \"1h\" }"), 2, "bans nobody");
 }
 
@@ -408,14 +518,6 @@ fn what_this_version_does_not_do_is_refused_and_never_ignored() {
         (format!("[store]\nurl = \"redis://127.0.0.1\"\n{SHORT}"), 2),
         (format!("[store]\non_outage = \"local\"\n{SHORT}"), 2),
         (format!("[store]\ntimeout = \"200ms\"\n{SHORT}"), 2),
-        (format!("[store]\nseal_key = {{ file = \"seal.key\" }}\n{SHORT}"), 2),
-        (format!("[rules]\ndir = \"rules\"\n{SHORT}"), 1),
-        (in_endpoint("rules = [\"payment-core\"]"), 2),
-        (SHORT.replace("/notify", "/notify/{appid}"), 2),
-        (SHORT.replace("pay-v3", "pay-v2"), 3),
-        (SHORT.replace("pay-v3", "wecom"), 3),
-        (in_endpoint("keys.download = { mchid = \"1900000001\" }"), 2),
-        (in_upstream("ack = \"after-store\""), 8),
         (SHORT.replace("http://", "https://"), 7),
     ];
     for (text, line) in not_supported {
@@ -482,7 +584,7 @@ fn certificates_are_warned_of_thirty_days_before_they_end() {
     // The certificate of the vectors ends on 2034-01-01.
     assert_eq!(at("2033-11-01T00:00:00Z"), "");
     let soon = at("2033-12-10T00:00:00Z");
-    assert!(soon.starts_with("wxgate.toml:36:22: the certificate 72A4C2558D72EF0E"), "{soon}");
+    assert!(soon.starts_with("wxgate.toml:38:22: the certificate 72A4C2558D72EF0E"), "{soon}");
     assert!(soon.contains("expires on 2034-01-01"), "{soon}");
     assert!(at("2035-01-01T00:00:00Z").contains("expired on"));
 }
@@ -517,7 +619,7 @@ fn what_takes_a_restart_is_named() {
     assert_eq!(before.changed(&now), ["server.listen", "server.threads", "store.retention", "audit.keep"]);
     fs::write(site.path().join("keys/admin.token"), "another").unwrap();
     assert_eq!(before.changed(&config(&site, &example()).fixed()), ["admin.token"]);
-    assert_eq!(before.changed(&config(&site, SHORT).fixed()), ["server.trusted_proxies", "admin"]);
+    assert_eq!(before.changed(&config(&site, SHORT).fixed()), ["server.trusted_proxies", "admin", "store.seal_key"]);
 }
 
 /// Pieces that configurations are made of, so that arbitrary text gets past the first character.

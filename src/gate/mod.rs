@@ -1,12 +1,16 @@
-//! The flow: one callback from top to bottom ([`pipeline`]), what it belongs to ([`endpoint`]), and the one way out
-//! ([`upstream`]).
+//! The flow: one callback from top to bottom ([`pipeline`]), what it belongs to ([`endpoint`]), the one way out
+//! ([`upstream`]), and what goes that way later ([`worker`]).
 
+mod backoff;
 mod body;
 pub mod endpoint;
+mod judgement;
 pub mod pipeline;
+mod reply;
 pub mod routes;
 mod stop;
 pub mod upstream;
+pub mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,7 +18,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
+use crate::keyring::report::{self, Report};
 use crate::observe::Observe;
 use crate::store::Store;
 use routes::Routes;
@@ -39,6 +44,8 @@ pub struct Gate {
     bounds: Bounds,
     in_flight: Arc<AtomicUsize>,
     draining: AtomicBool,
+    /// When it began to count.
+    since: UnixTime,
 }
 
 /// A place among the callbacks in flight, given back when dropped.
@@ -48,6 +55,7 @@ pub struct InFlight(Arc<AtomicUsize>);
 impl Gate {
     /// A gate without routes: every path is unknown until [`Gate::set_routes`].
     pub fn new(store: Store, observe: Observe, clock: Clock, bounds: Bounds) -> Self {
+        let since = clock.now();
         Self {
             routes: ArcSwap::from_pointee(Routes::default()),
             store,
@@ -56,17 +64,34 @@ impl Gate {
             bounds,
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: AtomicBool::new(false),
+            since,
         }
     }
 
-    /// Takes new routes; callbacks under way finish on the ones they began with.
+    /// Takes new routes; callbacks under way finish on the ones they began with, so that none sees half a policy.
     pub fn set_routes(&self, routes: Routes) {
+        self.observe.rules_loaded(routes.endpoints().flat_map(|endpoint| endpoint.policy.sets()));
         self.routes.store(Arc::new(routes));
     }
 
     /// The routes that new callbacks take.
     pub fn routes(&self) -> Arc<Routes> {
         self.routes.load_full()
+    }
+
+    /// Which keys each endpoint trusts, and what they were good for. Endpoints that verify by a shared secret are left out.
+    pub fn keys(&self) -> Report {
+        let routes = self.routes();
+        let now = self.clock.now();
+        let keys = routes.endpoints().map(|endpoint| endpoint.keys(self.since, now));
+        let mut endpoints: Vec<_> = keys.filter(|of| !of.keys.is_empty() || of.download.is_some()).collect();
+        endpoints.sort_by(|one, other| one.endpoint.cmp(&other.endpoint));
+        Report { since: Some(report::rfc3339(self.since)), endpoints }
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Metrics and audit.

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! 1 admit    route, source address, limits, place in flight        no bytes of the body read
+//!            (WeChat's check of a URL, a GET, is answered here)
 //! 2 screen   headers, timestamp window, serial                     no crypto
 //!   (read)   the body, bounded in size and time
 //! 3 verify   signature over the exact bytes
 //! 4 open     decrypt, decode, check that it belongs here
 //! 5 claim    nonce, event, counters: one round trip to the store
 //! 6 decide   risk policy
-//! 7 act      forward to the upstream; commit or release
+//! 7 act      forward to the upstream, or keep for that; commit or release
 //! 8 answer   in the protocol's own form, with one audit record
 //! ```
 
@@ -18,17 +19,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, Uri};
 use hyper::body::Body;
 
 use super::body;
 use super::endpoint::Endpoint;
+use super::judgement::Surroundings;
+use super::reply::Reply;
 use super::stop::{At as _, Stop};
-use super::upstream::{Attempt, Pool, UpstreamError};
+use super::upstream::{Ack, Attempt, Pool, UpstreamError, verdict_as_json};
 use super::{Gate, InFlight};
 use crate::clock::UnixTime;
 use crate::observe::{Record, Stage};
 use crate::reason::Reason;
+use crate::risk::Decided;
+use crate::store::{Beside, Claimed};
 use crate::wechat::{self, Answer, Received, Screened};
 
 /// One worker thread's share of the gate: its own connections to upstreams.
@@ -41,12 +46,20 @@ pub struct Worker {
 struct Arrived {
     endpoint: Arc<Endpoint>,
     screened: Screened,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
     client: IpAddr,
     now: UnixTime,
     /// Given back when the callback has ended, wherever that is.
     _place: InFlight,
+}
+
+/// What came to an endpoint.
+enum Arrival {
+    /// Large, and handed on once.
+    Callback(Box<Arrived>),
+    UrlCheck(Answer),
 }
 
 impl Worker {
@@ -69,17 +82,23 @@ impl Worker {
         let (head, body) = request.into_parts();
         record.request(&head.method, head.uri.path(), &head.headers);
         match self.arrive(client, head, body, &mut record).await {
-            Err((endpoint, stop)) => self.answer(endpoint.as_deref(), record, &Err(stop)),
-            Ok(arrived) => {
+            Err((endpoint, stop)) => self.answer(endpoint.as_deref(), record, &Err(stop), Reply::default()),
+            Ok(Arrival::UrlCheck(answer)) => {
+                self.gate.observe.finish(record, Reason::UrlCheck, answer.status);
+                answer
+            }
+            Ok(Arrival::Callback(arrived)) => {
                 // From here on the callback is finished whether or not the caller waits: a caller who hangs up in the
                 // middle of a forward must not leave it unknown whether the upstream took the event (I1).
                 let worker = Arc::clone(self);
+                let endpoint = Arc::clone(&arrived.endpoint);
                 let rest = tokio::spawn(async move {
                     let endpoint = Arc::clone(&arrived.endpoint);
-                    let end = worker.settle(arrived, &mut record).await;
-                    worker.answer(Some(&endpoint), record, &end)
+                    let mut reply = Reply::default();
+                    let end = worker.settle(*arrived, &mut record, &mut reply).await;
+                    worker.answer(Some(&endpoint), record, &end, reply)
                 });
-                rest.await.unwrap_or_else(|_panicked| wechat::answer::pay_v3(Reason::InternalError))
+                rest.await.unwrap_or_else(|_panicked| endpoint.protocol.answer(Reason::InternalError))
             }
         }
     }
@@ -91,7 +110,7 @@ impl Worker {
         head: Parts,
         body: B,
         record: &mut Record,
-    ) -> Result<Arrived, (Option<Arc<Endpoint>>, Stop)>
+    ) -> Result<Arrival, (Option<Arc<Endpoint>>, Stop)>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -99,15 +118,22 @@ impl Worker {
         let endpoint = self.route(&head, record).map_err(|stop| (None, stop))?;
         let passed = async {
             let place = self.admit(&endpoint, client).at(record, Stage::Admit)?; // overloaded, banned, rate-limited
-            let screened = endpoint.protocol.screen(received(&head), now).at(record, Stage::Screen)?; // missing-header, …
+            if let Some(checked) = endpoint.protocol.echo(received(&head), now) {
+                return Ok(Err(checked.at(record, Stage::Screen)?)); // missing-param, bad-signature, …
+            }
+            let screened = endpoint.protocol.screen(received(&head), now).inspect_err(|error| endpoint.refused(error));
+            let screened = screened.at(record, Stage::Screen)?; // missing-header, …
             let bounds = &self.gate.bounds;
             let body = body::read(body, bounds.max_body, bounds.body_timeout).await.at(record, Stage::Read)?;
-            Ok((place, screened, body))
+            Ok(Ok((place, screened, body)))
         };
         match passed.await {
-            Ok((place, screened, body)) => {
-                Ok(Arrived { endpoint, screened, headers: head.headers, body, client, now, _place: place })
+            Ok(Ok((place, screened, body))) => {
+                let Parts { uri, headers, .. } = head;
+                let arrived = Arrived { endpoint, screened, uri, headers, body, client, now, _place: place };
+                Ok(Arrival::Callback(Box::new(arrived)))
             }
+            Ok(Err(answer)) => Ok(Arrival::UrlCheck(answer)),
             Err(stop) => {
                 punish(&endpoint, client, &stop);
                 Err((Some(endpoint), stop))
@@ -116,8 +142,8 @@ impl Worker {
     }
 
     /// Steps 3 to 7.
-    async fn settle(&self, arrived: Arrived, record: &mut Record) -> Result<Reason, Stop> {
-        let Arrived { endpoint, screened, headers, body, client, now, _place } = arrived;
+    async fn settle(&self, arrived: Arrived, record: &mut Record, reply: &mut Reply) -> Result<Reason, Stop> {
+        let Arrived { endpoint, screened, uri, headers, body, client, now, _place } = arrived;
         let verified = endpoint
             .protocol
             .verify(screened, body)
@@ -125,16 +151,50 @@ impl Worker {
             .inspect_err(|stop| punish(&endpoint, client, stop))?; // bad-signature
         let authentic = endpoint.protocol.open(verified).at(record, Stage::Open)?; // bad-ciphertext, mchid-mismatch, …
         record.authentic(&authentic, now);
+        reply.note(&authentic);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let claimed = self.gate.store.claim(authentic, &endpoint.terms, now).await;
+        let surroundings = Surroundings { endpoint: &endpoint, client, path: uri.path(), now };
+        let inquiry = surroundings.inquire(&authentic);
+        let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, inquiry.asks(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
-        let cleared = endpoint.policy.decide(claimed);
-        record.close(Stage::Decide);
+        let decided = surroundings.decide(&self.gate.store, claimed, inquiry).await.at(record, Stage::Decide)?;
+        record.judged(decided.verdict());
+        self.act(&endpoint, decided, Attempt { received: &headers, now }, record, reply).await
+    }
 
-        let attempt = Attempt { received: &headers, now };
+    /// Step 7: what was cleared is forwarded, or kept for that; what was not is kept for a person.
+    async fn act(
+        &self,
+        endpoint: &Endpoint,
+        decided: Decided<Claimed>,
+        attempt: Attempt<'_>,
+        record: &mut Record,
+        reply: &mut Reply,
+    ) -> Result<Reason, Stop> {
+        let headers = attempt.received;
+        let cleared = match decided {
+            Decided::Cleared(cleared) if endpoint.upstream.ack() == Ack::AfterStore => {
+                let verdict = &verdict_as_json(cleared.verdict());
+                let kept = cleared.into_subject().queue(Beside { verdict, headers }).await;
+                return kept.map(|()| Reason::Queued).at(record, Stage::Settle);
+            }
+            Decided::Cleared(cleared) => cleared,
+            Decided::Held { subject, verdict } => {
+                let verdict = &verdict_as_json(&verdict);
+                let kept = subject.hold(Reason::Held, Beside { verdict, headers }).await;
+                return kept.map(|()| Reason::Held).at(record, Stage::Settle);
+            }
+            Decided::Rejected { subject, verdict } => {
+                let (answer, verdict) = (verdict.answer(), &verdict_as_json(&verdict));
+                let kept = subject.reject(answer, Beside { verdict, headers }).await;
+                return kept.at(record, Stage::Settle);
+            }
+        };
+
         let end = endpoint.upstream.forward(&self.pool, &cleared, attempt).await;
+        let end = end.and_then(|delivered| reply.hear(delivered, attempt.now));
         record.upstream(end.as_ref().map_or_else(UpstreamError::status, |delivered| Some(delivered.status())));
         record.close(Stage::Forward);
 
@@ -176,7 +236,13 @@ impl Worker {
     }
 
     /// Step 8.
-    fn answer(&self, endpoint: Option<&Endpoint>, mut record: Record, end: &Result<Reason, Stop>) -> Answer {
+    fn answer(
+        &self,
+        endpoint: Option<&Endpoint>,
+        mut record: Record,
+        end: &Result<Reason, Stop>,
+        reply: Reply,
+    ) -> Answer {
         let reason = match end {
             Ok(reason) => *reason,
             Err(stop) => {
@@ -184,7 +250,7 @@ impl Worker {
                 stop.reason
             }
         };
-        let mut answer = endpoint.map_or_else(|| wechat::answer::pay_v3(reason), |e| e.protocol.answer(reason));
+        let mut answer = endpoint.map_or_else(|| wechat::answer::pay_v3(reason), |e| reply.answer(&e.protocol, reason));
         answer.retry_after = end.as_ref().err().and_then(|stop| stop.retry_after).or(answer.retry_after);
         self.gate.observe.finish(record, reason, answer.status);
         answer

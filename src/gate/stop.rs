@@ -7,7 +7,7 @@ use crate::limit::Limited;
 use crate::observe::{Record, Stage};
 use crate::reason::Reason;
 use crate::store::{StoreError, Unclaimed};
-use crate::wechat::Refusal;
+use crate::wechat::Refused;
 
 /// Why a callback goes no further.
 pub(super) struct Stop {
@@ -35,9 +35,9 @@ impl<T, E: Into<Stop>> At<T> for Result<T, E> {
     }
 }
 
-impl<E: Refusal> From<E> for Stop {
-    fn from(refusal: E) -> Self {
-        Self::new(refusal.reason(), refusal.to_string())
+impl From<Refused> for Stop {
+    fn from(refused: Refused) -> Self {
+        Self::new(refused.reason, refused.detail)
     }
 }
 

@@ -4,6 +4,7 @@
 //! A label value is a word of ours or a name of the configuration, never a stranger's text: nobody outside can make the
 //! number of series grow.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -14,8 +15,11 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::{Readings, Stage};
+use super::verdicts::{EndpointVerdicts, RuleMetrics, SCORE_BUCKETS};
+use super::{DeliveryEnd, Readings, Stage};
+use crate::clock::UnixTime;
 use crate::reason::{Outcome, Reason};
+use crate::risk::{RuleSet, Verdict};
 
 /// The endpoint label of callbacks that came to no endpoint.
 pub const NO_ENDPOINT: &str = "-";
@@ -74,12 +78,38 @@ metrics! {
     VERIFIED = "counter" "wxgate_verified_total" { endpoint, key };
     /// When the certificate of a key ends
     KEY_EXPIRES = "gauge" "wxgate_key_expires_timestamp_seconds" { endpoint, key };
+    /// Downloads of platform certificates, by how they ended
+    KEY_DOWNLOADS = "counter" "wxgate_keys_downloads_total" { mchid, result };
+    /// When platform certificates were last downloaded
+    KEYS_DOWNLOADED = "gauge" "wxgate_keys_downloaded_timestamp_seconds" { mchid };
     /// Time of one forward
     UPSTREAM_SECONDS = "histogram" "wxgate_upstream_seconds" { endpoint };
     /// Forwards by the status that the upstream answered, none if it did not answer
     UPSTREAM_REQUESTS = "counter" "wxgate_upstream_requests_total" { endpoint, status };
     /// 1 while the store can promise something, else 0
     STORE_UP = "gauge" "wxgate_store_up" {};
+    /// Scores of judged events
+    RISK_SCORE = "histogram" "wxgate_risk_score" { endpoint };
+    /// Judged events by what becomes of them, and by what would if rules in shadow acted
+    VERDICTS = "counter" "wxgate_verdicts_total" { action, shadow_action };
+    /// Rules that hit
+    RULE_HITS = "counter" "wxgate_rule_hits_total" { ruleset, rule, mode };
+    /// Rules whose condition could not be had for an event
+    RULE_ERRORS = "counter" "wxgate_rule_errors_total" { ruleset, rule };
+    /// Exceptions that kept a rule from hitting
+    RULE_EXCEPTIONS = "counter" "wxgate_rule_exceptions_total" { rule, exception };
+    /// Always 1; the labels say which rule sets are at work
+    RULES_INFO = "gauge" "wxgate_rules_info" { ruleset, digest, version };
+    /// What was done without something that belongs to it
+    DEGRADED = "counter" "wxgate_degraded_total" { what };
+    /// Events in each queue
+    QUEUE_EVENTS = "gauge" "wxgate_queue_events" { endpoint, queue };
+    /// How long the oldest event of a queue has been in it
+    QUEUE_OLDEST = "gauge" "wxgate_queue_oldest_seconds" { endpoint, queue };
+    /// Rows of queues that did not open
+    QUEUE_QUARANTINED = "counter" "wxgate_queue_quarantined_total" {};
+    /// Attempts at deliveries out of the queue
+    DELIVERIES = "counter" "wxgate_deliveries_total" { endpoint, result };
     /// Reloads of the configuration
     CONFIG_RELOADS = "counter" "wxgate_config_reloads_total" { result };
     /// Audit records that were lost
@@ -131,10 +161,17 @@ pub(super) struct Metrics {
     key_expires: IntGaugeVec,
     /// The series of `key_expires` that there are.
     expiring: Mutex<Vec<(Arc<str>, Arc<str>)>>,
+    key_downloads: IntCounterVec,
+    keys_downloaded: IntGaugeVec,
     upstream_seconds: HistogramVec,
     upstream_requests: IntCounterVec,
     bans_active: IntGauge,
     store_up: IntGauge,
+    rules: RuleMetrics,
+    queue_events: IntGaugeVec,
+    queue_oldest: IntGaugeVec,
+    quarantined: IntCounter,
+    deliveries: IntCounterVec,
     reloads_taken: IntCounter,
     reloads_rejected: IntCounter,
     pub(super) in_flight: IntGauge,
@@ -154,6 +191,7 @@ impl Metrics {
         };
         let stage_seconds = histograms(STAGE_SECONDS, STAGE_BUCKETS);
         let reloads = counters(CONFIG_RELOADS);
+        let degraded = counters(DEGRADED);
         let build = registered(&registry, IntGaugeVec::new(BUILD_INFO.opts(), BUILD_INFO.labels));
         let commit = option_env!("WXGATE_COMMIT").unwrap_or("unknown");
         build.with_label_values(&[env!("CARGO_PKG_VERSION"), commit]).set(1);
@@ -169,10 +207,25 @@ impl Metrics {
             verified: counters(VERIFIED),
             key_expires: registered(&registry, IntGaugeVec::new(KEY_EXPIRES.opts(), KEY_EXPIRES.labels)),
             expiring: Mutex::default(),
+            key_downloads: counters(KEY_DOWNLOADS),
+            keys_downloaded: registered(&registry, IntGaugeVec::new(KEYS_DOWNLOADED.opts(), KEYS_DOWNLOADED.labels)),
             upstream_seconds: histograms(UPSTREAM_SECONDS, REQUEST_BUCKETS),
             upstream_requests: counters(UPSTREAM_REQUESTS),
             bans_active: gauge(BANS_ACTIVE),
             store_up: gauge(STORE_UP),
+            rules: RuleMetrics {
+                scores: histograms(RISK_SCORE, SCORE_BUCKETS),
+                verdicts: counters(VERDICTS),
+                hits: counters(RULE_HITS),
+                errors: counters(RULE_ERRORS),
+                exceptions: counters(RULE_EXCEPTIONS),
+                info: registered(&registry, IntGaugeVec::new(RULES_INFO.opts(), RULES_INFO.labels)),
+                degraded: degraded.with_label_values(&["verdict"]),
+            },
+            queue_events: registered(&registry, IntGaugeVec::new(QUEUE_EVENTS.opts(), QUEUE_EVENTS.labels)),
+            queue_oldest: registered(&registry, IntGaugeVec::new(QUEUE_OLDEST.opts(), QUEUE_OLDEST.labels)),
+            quarantined: registered(&registry, IntCounter::with_opts(QUEUE_QUARANTINED.opts())),
+            deliveries: counters(DELIVERIES),
             reloads_taken: reloads.with_label_values(&["taken"]),
             reloads_rejected: reloads.with_label_values(&["rejected"]),
             in_flight: gauge(IN_FLIGHT),
@@ -198,11 +251,24 @@ impl Metrics {
             limited: LimitHit::ALL.map(|limit| self.rate_limited.with_label_values(&[&**name, limit.label()])),
             verified: self.verified.clone(),
             verified_by: ArcSwap::default(),
+            verdicts: self.rules.endpoint(name),
             upstream_seconds: self.upstream_seconds.with_label_values(&[&**name]),
             upstream_requests: self.upstream_requests.clone(),
             upstream_statuses: (0..STATUSES).map(|_| OnceLock::new()).collect(),
             upstream_none: self.upstream_requests.with_label_values(&[&**name, "none"]),
+            deliveries: DeliveryEnd::ALL.map(|end| self.deliveries.with_label_values(&[&**name, end.name()])),
         }
+    }
+
+    pub(super) fn downloads(&self, mchid: &str) -> DownloadMetrics {
+        DownloadMetrics {
+            ended: DownloadResult::ALL.map(|result| self.key_downloads.with_label_values(&[mchid, result.code()])),
+            taken_at: self.keys_downloaded.with_label_values(&[mchid]),
+        }
+    }
+
+    pub(super) fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
+        self.rules.loaded(sets);
     }
 
     pub(super) fn config_reloaded(&self, taken: bool) {
@@ -221,6 +287,7 @@ impl Metrics {
         self.bans_active.set(i64::try_from(readings.bans_active).unwrap_or(i64::MAX));
         self.store_up.set(i64::from(readings.is_store_up));
         let mut expiring = self.expiring.lock();
+        self.read_queues(readings);
         let before = std::mem::take(&mut *expiring);
         for expiry in &readings.expiries {
             self.key_expires.with_label_values(&[&*expiry.endpoint, &*expiry.key]).set(expiry.not_after.secs());
@@ -229,6 +296,20 @@ impl Metrics {
         for (endpoint, key) in before.iter().filter(|series| !expiring.contains(series)) {
             // It fails only if there is no such series, which is what is wanted.
             let _ = self.key_expires.remove_label_values(&[&**endpoint, &**key]);
+        }
+    }
+
+    /// Under the lock of [`Metrics::read`], so that two readers do not count one rise twice.
+    fn read_queues(&self, readings: &Readings) {
+        self.quarantined.inc_by(readings.quarantined.saturating_sub(self.quarantined.get()));
+        self.queue_events.reset(); // an endpoint that is no longer configured and has no rows is no longer told
+        self.queue_oldest.reset();
+        for reading in &readings.queues {
+            let labels = [&*reading.endpoint, reading.queue];
+            let events = i64::try_from(reading.events).unwrap_or(i64::MAX);
+            self.queue_events.with_label_values(&labels).set(events);
+            let oldest = i64::try_from(reading.oldest.as_secs()).unwrap_or(i64::MAX);
+            self.queue_oldest.with_label_values(&labels).set(oldest);
         }
     }
 
@@ -251,15 +332,100 @@ pub struct EndpointMetrics {
     limited: [IntCounter; 3],
     verified: IntCounterVec,
     /// The children of `verified` by key. A handful: looked through, not hashed.
-    verified_by: ArcSwap<Vec<(Arc<str>, IntCounter)>>,
+    verified_by: ArcSwap<Vec<Verified>>,
+    verdicts: EndpointVerdicts,
     upstream_seconds: Histogram,
     upstream_requests: IntCounterVec,
     /// The children of `upstream_requests` from status 100 on, made when the status is first seen.
     upstream_statuses: Box<[OnceLock<IntCounter>]>,
     upstream_none: IntCounter,
+    deliveries: [IntCounter; 3],
+}
+
+/// The callbacks that one key verified.
+#[derive(Clone)]
+struct Verified {
+    key: Arc<str>,
+    counter: IntCounter,
+    /// Milliseconds since the epoch.
+    last: Arc<AtomicI64>,
+}
+
+/// What a key has verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// Its id.
+    pub key: Arc<str>,
+    /// How many callbacks.
+    pub verified: u64,
+    /// The last of them.
+    pub last: UnixTime,
+}
+
+impl Verified {
+    fn count(&self, now: UnixTime) {
+        self.counter.inc();
+        self.last.store(now.millis(), Ordering::Relaxed);
+    }
+}
+
+/// How a download of platform certificates ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownloadResult {
+    /// It brought certificates.
+    Taken,
+    /// The merchant has none, only public keys.
+    NoCertificates,
+    /// There was no answer.
+    Unreachable,
+    /// WeChat refused.
+    Refused,
+    /// The answer proved nothing.
+    Invalid,
+}
+
+impl DownloadResult {
+    /// Every result.
+    pub const ALL: [Self; 5] = [Self::Taken, Self::NoCertificates, Self::Unreachable, Self::Refused, Self::Invalid];
+
+    /// The stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::NoCertificates => "no-certificates",
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// The metrics of one merchant's downloads.
+pub struct DownloadMetrics {
+    ended: [IntCounter; 5],
+    taken_at: IntGauge,
+}
+
+impl DownloadMetrics {
+    /// A download ended.
+    pub fn ended(&self, result: DownloadResult) {
+        if let Some(counter) = self.ended.get(result as usize) {
+            counter.inc();
+        }
+    }
+
+    /// When the last good one was.
+    pub fn taken_at(&self, time: UnixTime) {
+        self.taken_at.set(time.secs());
+    }
 }
 
 impl EndpointMetrics {
+    /// An event was judged by rules.
+    pub fn judged(&self, verdict: &Verdict) {
+        self.verdicts.judged(verdict);
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -283,24 +449,35 @@ impl EndpointMetrics {
         }
     }
 
-    /// `key` is a configured key's id: only those verify anything.
-    pub(super) fn verified(&self, key: &Arc<str>) {
+    /// `key` is a configured or downloaded key's id: only those verify anything.
+    pub(super) fn verified(&self, key: &Arc<str>, now: UnixTime) {
         let known = self.verified_by.load();
-        match known.iter().find(|(id, _)| Arc::ptr_eq(id, key) || id == key) {
-            Some((_, counter)) => counter.inc(),
-            None if known.len() < MAX_KEYS => self.first_verified(key).inc(),
+        match known.iter().find(|of| Arc::ptr_eq(&of.key, key) || of.key == *key) {
+            Some(of) => of.count(now),
+            None if known.len() < MAX_KEYS => self.first_verified(key).count(now),
             None => self.verified.with_label_values(&[&*self.name, "other"]).inc(),
         }
     }
 
-    fn first_verified(&self, key: &Arc<str>) -> IntCounter {
+    fn first_verified(&self, key: &Arc<str>) -> Verified {
         let counter = self.verified.with_label_values(&[&*self.name, &**key]);
+        let new = Verified { key: Arc::clone(key), counter, last: Arc::default() };
         self.verified_by.rcu(|known| {
             let mut more = Vec::clone(known);
-            more.push((Arc::clone(key), counter.clone()));
+            more.push(new.clone());
             more
         });
-        counter
+        new
+    }
+
+    /// What each key has verified since the process began, the keys that verified nothing left out.
+    pub fn key_uses(&self) -> Vec<KeyUse> {
+        let of = |of: &Verified| KeyUse {
+            key: Arc::clone(&of.key),
+            verified: of.counter.get(),
+            last: UnixTime::from_millis(of.last.load(Ordering::Relaxed)),
+        };
+        self.verified_by.load().iter().map(of).collect()
     }
 
     /// A status outside 100 to 599 shares one series, so that there are never more than 502.
@@ -311,6 +488,12 @@ impl EndpointMetrics {
         match known {
             Some(counter) => counter.get_or_init(|| labelled(&status.to_string())).inc(),
             None => labelled("other").inc(),
+        }
+    }
+
+    pub(super) fn delivery(&self, end: DeliveryEnd) {
+        if let Some(counter) = self.deliveries.get(end as usize) {
+            counter.inc();
         }
     }
 
@@ -334,10 +517,10 @@ fn registered<C: Collector + Clone + 'static>(registry: &Registry, made: prometh
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use super::*;
-    use crate::clock::UnixTime;
-    use crate::observe::KeyExpiry;
+    use crate::observe::{KeyExpiry, QueueReading};
 
     fn expiry(endpoint: &str, key: &str, secs: i64) -> KeyExpiry {
         KeyExpiry { endpoint: Arc::from(endpoint), key: Arc::from(key), not_after: UnixTime::from_secs(secs) }
@@ -347,9 +530,20 @@ mod tests {
     fn every_listed_metric_is_rendered_with_its_kind_and_no_other_is() {
         let metrics = Metrics::new();
         let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
-        endpoint.verified(&Arc::from("PUB_KEY_ID_1"));
+        endpoint.verified(&Arc::from("PUB_KEY_ID_1"), UnixTime::from_secs(1));
+        metrics.downloads("1900000001").taken_at(UnixTime::from_secs(1));
         endpoint.upstream(Some(200));
-        metrics.read(&Readings { expiries: vec![expiry("shop", "KEY", 1)], ..Readings::default() });
+        metrics.rules.verdicts.with_label_values(&["hold", "hold"]).inc();
+        metrics.rules.hits.with_label_values(&["set", "WXP-1001", "enforce"]).inc();
+        metrics.rules.errors.with_label_values(&["set", "WXP-1001"]).inc();
+        metrics.rules.exceptions.with_label_values(&["WXP-1001", "why"]).inc();
+        metrics.rules.info.with_label_values(&["set", "0", "1"]).set(1);
+        let queue = QueueReading { endpoint: "shop".into(), queue: "dead", events: 2, oldest: Duration::from_secs(9) };
+        metrics.read(&Readings {
+            expiries: vec![expiry("shop", "KEY", 1)],
+            queues: vec![queue],
+            ..Readings::default()
+        });
         let text = metrics.render();
         let rendered: BTreeSet<String> = text
             .lines()
@@ -390,6 +584,21 @@ mod tests {
     }
 
     #[test]
+    fn the_results_of_downloads_stand_in_the_order_of_their_enum() {
+        let metrics = Metrics::new();
+        let downloads = metrics.downloads("1900000001");
+        for (times, result) in (1..).zip(DownloadResult::ALL) {
+            (0..times).for_each(|_| downloads.ended(result));
+        }
+        let text = metrics.render();
+        for (times, result) in (1..).zip(DownloadResult::ALL) {
+            let code = result.code();
+            let line = format!(r#"wxgate_keys_downloads_total{{mchid="1900000001",result="{code}"}} {times}"#);
+            assert!(text.contains(&line), "{line} is not in:\n{text}");
+        }
+    }
+
+    #[test]
     fn an_upstream_cannot_make_series_without_end() {
         let metrics = Metrics::new();
         let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
@@ -406,10 +615,14 @@ mod tests {
         let metrics = Metrics::new();
         let endpoint = metrics.endpoint(&Arc::from("shop"), "pay-v3");
         for number in 0..200 {
-            endpoint.verified(&Arc::from(format!("KEY-{number}")));
+            endpoint.verified(&Arc::from(format!("KEY-{number}")), UnixTime::from_secs(number));
         }
         // The same id in another place, as after a reload.
-        endpoint.verified(&Arc::from("KEY-0"));
+        endpoint.verified(&Arc::from("KEY-0"), UnixTime::from_secs(1000));
+        let uses = endpoint.key_uses();
+        assert_eq!(uses.len(), MAX_KEYS);
+        let first = KeyUse { key: Arc::from("KEY-0"), verified: 2, last: UnixTime::from_secs(1000) };
+        assert_eq!(uses[0], first);
         let text = metrics.render();
         assert_eq!(text.lines().filter(|line| line.starts_with("wxgate_verified_total{")).count(), MAX_KEYS + 1);
         for line in [r#"key="KEY-0"} 2"#, r#"key="KEY-63"} 1"#, r#"key="other"} 136"#] {
@@ -421,7 +634,7 @@ mod tests {
     fn readings_are_told_as_they_are_and_a_removed_certificate_is_forgotten() {
         let metrics = Metrics::new();
         let both = vec![expiry("shop", "OLD", 1_700_000_000), expiry("shop", "NEW", 1_900_000_000)];
-        metrics.read(&Readings { bans_active: 3, is_store_up: true, expiries: both });
+        metrics.read(&Readings { bans_active: 3, is_store_up: true, expiries: both, ..Readings::default() });
         let text = metrics.render();
         for line in [
             r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="OLD"} 1700000000"#,
@@ -432,7 +645,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }
         let new = vec![expiry("shop", "NEW", 1_900_000_000)];
-        metrics.read(&Readings { bans_active: 0, is_store_up: false, expiries: new });
+        metrics.read(&Readings { bans_active: 0, expiries: new, ..Readings::default() });
         let text = metrics.render();
         assert!(!text.contains(r#"key="OLD""#) && text.contains(r#"key="NEW""#), "{text}");
         assert!(text.contains("wxgate_bans_active 0") && text.contains("wxgate_store_up 0"), "{text}");

@@ -2,9 +2,11 @@
 //! back with the reason: nothing else of observing shows in the flow.
 
 mod audit;
+mod deeds;
 pub mod logs;
 pub mod metrics;
 mod record;
+mod verdicts;
 
 use std::collections::HashMap;
 use std::io;
@@ -18,8 +20,10 @@ use prometheus::IntGauge;
 
 use crate::clock::UnixTime;
 use crate::reason::Reason;
+use crate::risk::RuleSet;
 use audit::Audit;
-pub use metrics::EndpointMetrics;
+pub use deeds::{Action, Delivery, DeliveryEnd};
+pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
 
@@ -107,8 +111,25 @@ pub struct Readings {
     pub bans_active: usize,
     /// Whether the store can promise something.
     pub is_store_up: bool,
-    /// Ends of the certificates that are configured.
+    /// Ends of the certificates that are trusted.
     pub expiries: Vec<KeyExpiry>,
+    /// How full the queues are.
+    pub queues: Vec<QueueReading>,
+    /// Rows of queues that did not open, since the start.
+    pub quarantined: u64,
+}
+
+/// How full a queue of an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueReading {
+    /// The endpoint's name.
+    pub endpoint: Arc<str>,
+    /// The queue's name.
+    pub queue: &'static str,
+    /// Events in it.
+    pub events: usize,
+    /// How long the oldest has been in it; zero if there is none.
+    pub oldest: Duration,
 }
 
 /// When the certificate of a key ends.
@@ -165,9 +186,19 @@ impl Observe {
         ConnectionGuard(open)
     }
 
+    /// The metrics of a merchant's downloads of platform certificates; the same for every reload.
+    pub fn downloads(&self, mchid: &str) -> DownloadMetrics {
+        self.0.metrics.downloads(mchid)
+    }
+
     /// A reload was taken or rejected.
     pub fn config_reloaded(&self, taken: bool) {
         self.0.metrics.config_reloaded(taken);
+    }
+
+    /// These rule sets are at work from now on.
+    pub fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
+        self.0.metrics.rules_loaded(sets);
     }
 
     /// A callback begins.
@@ -195,6 +226,24 @@ impl Observe {
         let observe = self.clone();
         if tokio::task::spawn_blocking(move || observe.0.audit.close()).await.is_err() {
             tracing::error!("the audit log was not closed cleanly");
+        }
+    }
+
+    /// Writes a line of the audit log, if anybody reads it.
+    fn write_line<L: serde::Serialize>(&self, line: impl FnOnce() -> L) {
+        if !self.0.audit.is_on() {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(512);
+        match serde_json::to_writer(&mut bytes, &line()) {
+            Ok(()) => {
+                bytes.push(b'\n');
+                self.0.audit.write(bytes);
+            }
+            Err(error) => {
+                self.0.metrics.audit_dropped.inc();
+                tracing::error!(%error, "an audit record cannot be written as JSON");
+            }
         }
     }
 

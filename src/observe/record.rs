@@ -11,6 +11,7 @@ use super::metrics::{EndpointMetrics, LimitHit};
 use super::{Observe, Stage};
 use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
+use crate::risk::Verdict;
 use crate::wechat::Authentic;
 
 /// WeChat's own number of a request, for questions to its support.
@@ -20,9 +21,9 @@ const MAX_METHOD: usize = 16;
 /// Longest path that is recorded, in bytes.
 const MAX_PATH: usize = 256;
 /// Longest other word that is recorded, in bytes.
-const MAX_WORD: usize = 128;
+pub(super) const MAX_WORD: usize = 128;
 /// Longest detail that is recorded, in bytes.
-const MAX_DETAIL: usize = 512;
+pub(super) const MAX_DETAIL: usize = 512;
 
 /// One callback under way. Dropped without an end (a panic, a caller who left) it ends by itself, so that there is one
 /// record for every callback, whatever happens.
@@ -54,6 +55,8 @@ struct Told {
     key: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempt: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_status: Option<u16>,
 }
@@ -129,6 +132,7 @@ impl Record {
                 event: None,
                 key: None,
                 attempt: None,
+                verdict: None,
                 upstream_status: None,
             },
             is_ended: false,
@@ -166,15 +170,28 @@ impl Record {
         });
         self.told.key = Some(Arc::clone(authentic.signed_by()));
         if let Some(endpoint) = &self.endpoint {
-            endpoint.verified(authentic.signed_by());
+            endpoint.verified(authentic.signed_by(), now);
         }
-        let (later, earlier) = (now.since(authentic.signed_at()), authentic.signed_at().since(now));
-        self.observe.metrics().clock_skew.set(later.as_secs_f64() - earlier.as_secs_f64());
+        if let Some(freshness) = authentic.freshness() {
+            let (later, earlier) = (now.since(freshness.signed_at), freshness.signed_at.since(now));
+            self.observe.metrics().clock_skew.set(later.as_secs_f64() - earlier.as_secs_f64());
+        }
     }
 
     /// How often the event was claimed, this time included.
     pub fn attempt(&mut self, attempt: u32) {
         self.told.attempt = Some(attempt);
+    }
+
+    /// What rules decided; nothing is told where there are none.
+    pub fn judged(&mut self, verdict: &Verdict) {
+        if verdict.sets().is_empty() {
+            return;
+        }
+        self.told.verdict = Some(verdict.clone());
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.judged(verdict);
+        }
     }
 
     /// What the upstream answered; none if nothing.
@@ -227,17 +244,7 @@ impl Record {
             total_us: micros(took),
             stages_us: &self.stages,
         };
-        let mut bytes = Vec::with_capacity(512);
-        match serde_json::to_writer(&mut bytes, &line) {
-            Ok(()) => {
-                bytes.push(b'\n');
-                self.observe.audit().write(bytes);
-            }
-            Err(error) => {
-                self.observe.metrics().audit_dropped.inc();
-                tracing::error!(%error, "an audit record cannot be written as JSON");
-            }
-        }
+        self.observe.write_line(|| line);
     }
 }
 
@@ -252,16 +259,16 @@ impl Drop for Record {
 }
 
 /// At most `max` bytes, without what moves a terminal's cursor.
-fn printable(text: &str, max: usize) -> String {
+pub(super) fn printable(text: &str, max: usize) -> String {
     let cut = text.get(..text.floor_char_boundary(max)).unwrap_or_default();
     if cut.contains(char::is_control) { cut.replace(char::is_control, "?") } else { cut.to_owned() }
 }
 
-fn micros(span: Duration) -> u64 {
+pub(super) fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn timestamp(time: UnixTime) -> String {
+pub(super) fn timestamp(time: UnixTime) -> String {
     jiff::Timestamp::from_millisecond(time.millis()).map(|time| format!("{time:.3}")).unwrap_or_default()
 }

@@ -1,53 +1,43 @@
-//! The decision on a claimed event. Pure, and generic over what it judges, so that it knows no store.
+//! The decision on a claimed event: rule files in, a [`Policy`] out; facts and the store's answers in, a [`Verdict`] out.
+//! Pure, and generic over what it judges, so that it knows no store.
 //!
-//! There are no rule sets yet: a policy clears every authentic, new event with score 0. What matters already is the
-//! type: only a policy makes a [`Cleared`], and only a [`Cleared`] can be forwarded.
+//! [`load`] reads a directory (`files` → `file` → `set`, with `problem` and `code` for what is wrong, and `testing` for the
+//! tests that rules bring along). [`Policy`] says what to ask for an event ([`Inquiry`]), judges by the answers, and turns a
+//! subject into a [`Decided`]. `schema` and `expr` are the language of conditions; [`model`] is the store's counters in
+//! memory, for tests and backtests.
+//!
+//! What matters to the rest is the type: only a policy makes a [`Cleared`], and only a [`Cleared`] can be forwarded.
 
-/// What a policy let through. Its field is private: nothing outside this module can clear an event.
-///
-/// ```compile_fail,E0423
-/// let cleared = wxgate::risk::Cleared(42); // private constructor
-/// ```
-#[derive(Debug)]
-#[must_use = "a cleared event is to be forwarded"]
-pub struct Cleared<T> {
-    subject: T,
-    verdict: Verdict,
-}
+pub mod ask;
+mod cleared;
+pub mod code;
+pub mod expr;
+mod file;
+pub mod files;
+mod inquiry;
+mod judge;
+mod load;
+pub mod model;
+mod policy;
+pub mod problem;
+pub mod schema;
+mod set;
+mod snooze;
+mod testing;
+#[cfg(test)]
+mod tests;
+mod verdict;
 
-/// The decision with its reasons, for headers, audit and metrics.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Verdict {
-    /// Sum of the scores of the rules that hit.
-    pub score: i64,
-    /// Ids of the rules that hit.
-    pub rules: Vec<String>,
-}
+/// The JSON Schema of rule files, for editors.
+pub const FORMAT_SCHEMA: &str = include_str!("file/schema.json");
 
-/// The rules that an endpoint judges by.
-#[derive(Clone, Debug, Default)]
-pub struct Policy {}
-
-impl Policy {
-    /// Judges `subject`.
-    pub fn decide<T>(&self, subject: T) -> Cleared<T> {
-        Cleared { subject, verdict: Verdict::default() }
-    }
-}
-
-impl<T> Cleared<T> {
-    /// What was judged.
-    pub fn subject(&self) -> &T {
-        &self.subject
-    }
-
-    /// Why it was cleared.
-    pub fn verdict(&self) -> &Verdict {
-        &self.verdict
-    }
-
-    /// Gives the subject back, no longer cleared: what is left to do with it is to settle its claim.
-    pub fn into_subject(self) -> T {
-        self.subject
-    }
-}
+pub use cleared::{Cleared, Decided};
+pub use file::{Action, Importance, Mode, OnError, OnExpiry, RejectAnswer};
+pub use files::Files;
+pub use inquiry::Inquiry;
+pub use load::{Loaded, TestRun, load};
+pub use policy::Policy;
+pub use problem::{Problem, Severity};
+pub use set::{RuleInfo, RuleSet};
+pub use snooze::{LONGEST as LONGEST_SNOOZE, Snooze};
+pub use verdict::{Excepted, Hit, HoldTerms, RuleError, SetStamp, Verdict};

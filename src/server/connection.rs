@@ -87,7 +87,7 @@ impl Connections {
             let is_http1 = request.version() < http::Version::HTTP_2;
             async move {
                 let answer = worker.handle(client, request).await;
-                Ok::<_, Infallible>(response(&answer, is_http1 && worker.gate().is_draining()))
+                Ok::<_, Infallible>(response(answer, is_http1 && worker.gate().is_draining()))
             }
         });
         let io = TokioIo::new(stream);
@@ -122,8 +122,8 @@ async fn begins_http2(stream: &TcpStream, timeout: Duration) -> Option<bool> {
     tokio::time::timeout(timeout, look).await.ok().flatten()
 }
 
-fn response(answer: &Answer, close: bool) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(answer.body.as_bytes())));
+fn response(answer: Answer, close: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));

@@ -48,7 +48,21 @@ pub struct Platform {
     pub public_key: PrivateKey,
 }
 
+/// A platform certificate as WeChat lists it for merchants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Upper-case hex.
+    pub serial: String,
+    /// The certificate.
+    pub pem: String,
+}
+
 impl Platform {
+    /// The certificate without its private key.
+    pub fn listed(&self) -> Listed {
+        Listed { serial: self.certificate_serial.clone(), pem: self.certificate_pem.clone() }
+    }
+
     /// The key and the id of it that goes into `Wechatpay-Serial`.
     pub fn signer(&self, by: SignedBy) -> (&PrivateKey, &str) {
         match by {
@@ -73,6 +87,8 @@ pub struct Merchant {
     pub key: PrivateKey,
     /// The key that WeChat encrypts for it with.
     pub api_v3_key: [u8; 32],
+    /// The key that WeChat signs v2 notifications with.
+    pub api_v2_key: String,
 }
 
 /// Why keys cannot be had.
@@ -114,8 +130,12 @@ struct Files {
     merchant_certificate: String,
     merchant_key: String,
     api_v3: String,
+    api_v2: String,
     stranger: String,
 }
+
+/// Whom a platform certificate names. In life: Tenpay.com sign.
+const PLATFORM_NAME: &str = "Tenpay.com TEST sign (not Tenpay)";
 
 const NUMBERS: &str = "sim.json";
 const CERTIFICATE: &str = "wechatpay_cert.pem";
@@ -125,6 +145,7 @@ const PUBLIC_KEY_PRIVATE: &str = "pub_key_private.pem";
 const MERCHANT_CERTIFICATE: &str = "apiclient_cert.pem";
 const MERCHANT_KEY: &str = "apiclient_key.pem";
 const API_V3: &str = "apiv3.key";
+const API_V2: &str = "apiv2.key";
 const STRANGER: &str = "stranger_key.pem";
 
 impl Keys {
@@ -142,6 +163,7 @@ impl Keys {
             merchant_certificate: include_str!("keys/apiclient_cert.pem").to_owned(),
             merchant_key: include_str!("keys/apiclient_key.pem").to_owned(),
             api_v3: include_str!("keys/apiv3.key").to_owned(),
+            api_v2: include_str!("keys/apiv2.key").to_owned(),
             stranger: include_str!("keys/stranger_key.pem").to_owned(),
         };
         files.parse().expect("the bundled keys are read by a test")
@@ -149,7 +171,7 @@ impl Keys {
 
     /// New keys, certificates and an APIv3 key for the merchant `mchid` with the app `appid`.
     pub fn generate(mchid: &str, appid: &str) -> Result<Self, KeysError> {
-        let (certificate_serial, certificate, certificate_key) = self_signed("Tenpay.com TEST sign (not Tenpay)")?;
+        let (certificate_serial, certificate, certificate_key) = self_signed(PLATFORM_NAME)?;
         let (merchant_serial, merchant_certificate, merchant_key) = self_signed(mchid)?;
         let numbers = Numbers {
             mchid: mchid.to_owned(),
@@ -166,9 +188,28 @@ impl Keys {
             merchant_certificate,
             merchant_key,
             api_v3: sign::random_text::<32>(),
+            api_v2: sign::random_text::<32>(),
             stranger: key_pair()?.serialize_pem(),
         };
         files.parse()
+    }
+
+    /// The same keys after WeChat has changed to a new platform certificate.
+    pub fn with_new_certificate(&self) -> Result<Self, KeysError> {
+        let (serial, pem, key) = self_signed(PLATFORM_NAME)?;
+        let key = PrivateKey::from_pem(&key).map_err(|error| KeysError::Content(CERTIFICATE_KEY, error.to_string()))?;
+        let mut keys = self.clone();
+        (keys.platform.certificate_serial, keys.platform.certificate_pem) = (serial, pem);
+        keys.platform.certificate_key = key;
+        Ok(keys)
+    }
+
+    /// The same keys after the merchant has changed its APIv3 key.
+    #[must_use]
+    pub fn with_api_v3_key(&self, api_v3_key: [u8; 32]) -> Self {
+        let mut keys = self.clone();
+        keys.merchant.api_v3_key = api_v3_key;
+        keys
     }
 
     /// Reads a folder that [`Keys::save`] wrote.
@@ -185,6 +226,7 @@ impl Keys {
             merchant_certificate: read(MERCHANT_CERTIFICATE)?,
             merchant_key: read(MERCHANT_KEY)?,
             api_v3: read(API_V3)?,
+            api_v2: read(API_V2)?,
             stranger: read(STRANGER)?,
         };
         files.parse()
@@ -204,7 +246,7 @@ impl Keys {
         };
         let numbers = numbers.to_json();
         std::fs::create_dir_all(dir).map_err(|cause| KeysError::File { path: dir.to_owned(), cause })?;
-        let files: [(&str, &[u8]); 9] = [
+        let files: [(&str, &[u8]); 10] = [
             (NUMBERS, numbers.as_bytes()),
             (CERTIFICATE, platform.certificate_pem.as_bytes()),
             (CERTIFICATE_KEY, platform.certificate_key.pem().as_bytes()),
@@ -213,6 +255,7 @@ impl Keys {
             (MERCHANT_CERTIFICATE, merchant.certificate_pem.as_bytes()),
             (MERCHANT_KEY, merchant.key.pem().as_bytes()),
             (API_V3, &merchant.api_v3_key),
+            (API_V2, merchant.api_v2_key.as_bytes()),
             (STRANGER, self.stranger.pem().as_bytes()),
         ];
         for (name, bytes) in files {
@@ -250,6 +293,7 @@ impl Files {
             certificate_pem: self.merchant_certificate,
             key: key(MERCHANT_KEY, &self.merchant_key)?,
             api_v3_key,
+            api_v2_key: self.api_v2.trim_end().to_owned(),
         };
         Ok(Keys { platform, merchant, stranger: key(STRANGER, &self.stranger)? })
     }
@@ -307,6 +351,7 @@ mod tests {
         let back = Keys::load(&dir.path().join("keys")).unwrap();
         assert_eq!(back.platform.public_key_id, keys.platform.public_key_id);
         assert_eq!(back.merchant.api_v3_key, keys.merchant.api_v3_key);
+        assert_eq!((back.merchant.api_v2_key.len(), &back.merchant.api_v2_key), (32, &keys.merchant.api_v2_key));
         assert_eq!(back.platform.certificate_key.sign(b"x"), keys.platform.certificate_key.sign(b"x"));
         let public = std::fs::read_to_string(dir.path().join("keys/pub_key.pem")).unwrap();
         assert_eq!(public, include_str!("keys/pub_key.pem"));

@@ -2,8 +2,9 @@
 //! attacks. It imports nothing else of the crate and signs and encrypts with other packages than the gateway verifies and
 //! decrypts with, so that one bug cannot hide in both.
 //!
-//! [`keys`] and [`sign`] are its cryptography, [`notify`] makes callbacks of [`sample`] events, [`wechat`] is the server with
-//! [`merchant`] as its client, [`shop`] the app behind the gateway, [`load`] and [`attack`] what tests a gateway from outside.
+//! [`keys`] and [`sign`] are its cryptography, [`notify`] makes callbacks of [`sample`] events, [`pay_v2`] those of the older
+//! protocol, [`push`] messages of accounts, [`wechat`] is the server with [`merchant`] as its client, [`shop`] the app behind
+//! the gateway, [`load`], [`attack`] and [`probe`] what tests a gateway from outside.
 
 pub mod api;
 pub mod attack;
@@ -11,6 +12,9 @@ pub mod keys;
 pub mod load;
 pub mod merchant;
 pub mod notify;
+pub mod pay_v2;
+pub mod probe;
+pub mod push;
 pub mod sample;
 pub mod shop;
 pub mod sign;

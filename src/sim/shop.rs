@@ -35,6 +35,8 @@ pub enum Behaviour {
     Down,
     /// Takes everything, but only after this time.
     Slow(Duration),
+    /// Takes everything, with 200 and these words: what message push carries back.
+    Says(&'static str),
 }
 
 /// One request that the app got.
@@ -134,7 +136,7 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>) {
 async fn take(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAX_EVENT).collect().await else {
-        return Ok(answer(StatusCode::PAYLOAD_TOO_LARGE));
+        return Ok(answer(StatusCode::PAYLOAD_TOO_LARGE, ""));
     };
     let body = body.to_bytes();
     let behaviour = lock(&state).behaviour;
@@ -146,7 +148,8 @@ async fn take(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Re
     let signed = is_signed(&state.key, &head.headers, &body);
     let status = state.decide(behaviour, &webhook_id, signed);
     state.deliveries.push(Delivery { webhook_id, headers: head.headers, body, signed, status: status.as_u16() });
-    Ok(answer(status))
+    let words = if let Behaviour::Says(words) = behaviour { words } else { "" };
+    Ok(answer(status, words))
 }
 
 impl State {
@@ -162,12 +165,13 @@ impl State {
             Behaviour::Down => StatusCode::SERVICE_UNAVAILABLE,
             Behaviour::Flaky(n) if is_nth(n) => StatusCode::INTERNAL_SERVER_ERROR,
             Behaviour::Healthy | Behaviour::Flaky(_) | Behaviour::Slow(_) => StatusCode::NO_CONTENT,
+            Behaviour::Says(_) => StatusCode::OK,
         }
     }
 }
 
-fn answer(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn answer(status: StatusCode, words: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(words));
     *response.status_mut() = status;
     response
 }

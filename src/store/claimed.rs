@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use super::engine::{Content, Digest, End, Engine, Lease, Settlement};
-use super::held::Held;
+use super::queue::{Beside, Origin, Queue, Row};
 use super::{Store, StoreError, digest};
+use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
+use crate::risk::RejectAnswer;
+use crate::risk::ask::Answers;
 use crate::wechat::Authentic;
 
 /// An event that is ours alone to deliver until its lease ends.
@@ -31,6 +34,8 @@ pub(super) struct Claim {
     pub(super) content: Content,
     pub(super) lease: Lease,
     pub(super) attempt: u32,
+    pub(super) answers: Answers,
+    pub(super) claimed_at: UnixTime,
 }
 
 impl Claimed {
@@ -51,12 +56,23 @@ impl Claimed {
     /// The idempotency key that the upstream sees: the same for every attempt at this event, on any node. It is made of the
     /// endpoint's name and WeChat's event id, and holds no character that Standard Webhooks gives a meaning to.
     pub fn idempotency_key(&self) -> String {
-        format!("evt_{}", digest::hex(&digest::event_in_endpoint(&self.claim.endpoint, &self.event().id)))
+        digest::idempotency_key(&self.claim.endpoint, &self.event().id)
     }
 
     /// How often this event was claimed, this time included. Counts to 65535.
     pub fn attempt(&self) -> u32 {
         self.claim.attempt
+    }
+
+    /// What the store knew of what the policy asked, in the order of the asks. The same for every attempt as far as
+    /// counters go.
+    pub fn answers(&self) -> &Answers {
+        &self.claim.answers
+    }
+
+    /// The endpoint, the event and the time by which it counts.
+    pub(super) fn counts_as(&self) -> (&str, Digest, UnixTime) {
+        (&self.claim.endpoint, self.claim.event, self.claim.claimed_at)
     }
 
     /// The event is done, durably, before this returns.
@@ -75,11 +91,39 @@ impl Claimed {
     }
 
     /// Keeps the event durably for a person, and counts it as done.
-    pub async fn hold(self, reason: Reason) -> Result<(), StoreError> {
+    pub async fn hold(self, reason: Reason, beside: Beside<'_>) -> Result<(), StoreError> {
+        self.keep(Queue::Held, reason, beside).await
+    }
+
+    /// Keeps the event durably for its delivery in the background, and counts it as done.
+    pub async fn queue(self, beside: Beside<'_>) -> Result<(), StoreError> {
+        self.keep(Queue::Pending, Reason::Queued, beside).await
+    }
+
+    /// Keeps the event durably for a person to review. Where WeChat is to hear that it was taken, the event counts as done;
+    /// else it is free again, and each of WeChat's tries is judged again, with the same counts.
+    pub async fn reject(self, answer: RejectAnswer, beside: Beside<'_>) -> Result<Reason, StoreError> {
+        match answer {
+            RejectAnswer::Swallow => self.keep(Queue::Held, Reason::RiskRejected, beside).await.map(|()| Reason::Held),
+            RejectAnswer::Retry => {
+                let row = self.row(beside);
+                self.claim.store.put_row(Queue::Held, &self.claim.endpoint, Reason::RiskRejected, &row).await?;
+                self.release().await.map(|()| Reason::RiskRejected)
+            }
+        }
+    }
+
+    async fn keep(self, queue: Queue, reason: Reason, beside: Beside<'_>) -> Result<(), StoreError> {
+        let row = self.row(beside);
         // Kept first: a crash in between keeps it twice under one name, which is once. The other way round loses it.
-        let held = Held::new(&self.claim.endpoint, reason, self.claim.store.shared.clock.now(), &self.authentic);
-        self.engine().keep(held).await?;
+        self.claim.store.put_row(queue, &self.claim.endpoint, reason, &row).await?;
         self.commit().await
+    }
+
+    fn row(&self, beside: Beside<'_>) -> Row {
+        let mut row = Row::new(Origin::Claimed, &self.authentic, beside);
+        row.attempts_before = self.claim.attempt.saturating_sub(1);
+        row
     }
 
     fn engine(&self) -> &Engine {

@@ -1,15 +1,15 @@
 //! The contract of a store engine: bytes and times in, one atomic answer out. Engines know nothing of protocols or of the
-//! types of trust; [`super::Store`] translates. What an engine must hold to is in `conformance.rs`, run against each.
+//! types of trust; [`super::Store`] translates. What an engine must hold to is in `conformance/`, run against each.
 
 use std::time::Duration;
 
 use super::file::FileEngine;
-use super::held::Held;
 use super::memory::MemoryEngine;
-use super::{EngineSettings, OpenError, StoreError};
+use super::{EngineSettings, ListPage, OpenError, Registered, StoreError};
 use crate::clock::UnixTime;
+use crate::risk::ask::{Answers, Counted, CounterAsk, ListAsk, Order};
 
-/// First 16 bytes of a SHA-256: names a nonce or an event within an endpoint, whatever its length was.
+/// First 16 bytes of a SHA-256: names a nonce, an event or an order within an endpoint, whatever its length was.
 pub type Digest = [u8; 16];
 
 /// First 8 bytes of a SHA-256 of what an event says.
@@ -20,10 +20,8 @@ pub type Content = [u8; 8];
 pub struct Ask<'a> {
     /// The endpoint's name: claims of different endpoints never meet.
     pub endpoint: &'a str,
-    /// Of the nonce that was signed.
-    pub nonce: Digest,
-    /// Until when the nonce must be remembered: as long as its timestamp would still pass, on any node.
-    pub nonce_until: UnixTime,
+    /// The nonce that is used up. None: the protocol signs none, and only the event tells a request from its copy.
+    pub nonce: Option<NonceUse>,
     /// Of the event id.
     pub event: Digest,
     /// Of what the event says: the same id with other content is a conflict (I8).
@@ -34,13 +32,28 @@ pub struct Ask<'a> {
     pub retention: Duration,
     /// The time of the claim.
     pub now: UnixTime,
+    /// Counters to move or to read if the event is claimed: see [`Engine::count`].
+    pub counters: &'a [CounterAsk],
+    /// The order that is wanted if the event is claimed.
+    pub order: Option<Digest>,
+    /// Dynamic lists to look into if the event is claimed.
+    pub lists: &'a [ListAsk],
+}
+
+/// A nonce that a claim uses up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NonceUse {
+    /// Of the nonce that was signed.
+    pub digest: Digest,
+    /// Until when it must be remembered: as long as its timestamp would still pass, on any node.
+    pub until: UnixTime,
 }
 
 /// What came of a claim. Checked in this order: nonce, then content, then done, then in flight.
 ///
 /// When the answer is there, the used nonce is as durable as the engine can make it, except for `Claimed`: its nonce is
 /// durable at the latest when the claim's end is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// The event is the claimer's own until the lease ends.
     Claimed {
@@ -48,6 +61,8 @@ pub enum Reply {
         attempt: u32,
         /// Names this claim: a lease that ran out and was claimed anew has another.
         lease: Lease,
+        /// What the counters, the order and the lists say.
+        answers: Answers,
     },
     /// The nonce was used before. Nothing was changed.
     Replayed,
@@ -91,6 +106,30 @@ pub struct Settlement<'a> {
     pub now: UnixTime,
 }
 
+/// Counters that an event moves after it was claimed, because their keys needed the claim's answers.
+#[derive(Clone, Copy, Debug)]
+pub struct CountAsk<'a> {
+    /// The endpoint's name.
+    pub endpoint: &'a str,
+    /// Of the event id.
+    pub event: Digest,
+    /// The counters, in the order of their answers.
+    pub counters: &'a [CounterAsk],
+    /// The time of the event's claim.
+    pub now: UnixTime,
+}
+
+/// An order to be registered.
+#[derive(Clone, Debug)]
+pub struct PutOrder {
+    /// Of the merchant's order number.
+    pub order: Digest,
+    /// What it says.
+    pub says: Order,
+    /// Until when it is remembered.
+    pub until: UnixTime,
+}
+
 /// An engine, whichever it is.
 pub struct Engine(pub(super) Kind);
 
@@ -118,6 +157,86 @@ impl Engine {
         }
     }
 
+    /// Moves and reads counters of a claimed event, as [`Engine::claim`] does with those of its ask.
+    ///
+    /// - An event moves a counter once (I7). What it was told, moved or only read, is kept until the event is done or
+    ///   forgotten, and told again whenever the same counter is asked for it, whatever the ask says by then.
+    /// - An event that is done or unknown moves nothing: its counters are only read.
+    /// - None is answered for a counter that there is no room for, or when there is none to keep the answer; nothing was
+    ///   moved. Such refusals are counted ([`Engine::counters_refused`]).
+    /// - Sums are exact within ±2^53 and never wrap beyond.
+    /// - A move is durable at the latest when the claim's end is, and is never durable without its event.
+    #[expect(clippy::unused_async, reason = "an engine behind a network waits here")]
+    pub async fn count(&self, ask: &CountAsk<'_>) -> Result<Vec<Option<Counted>>, StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.count(ask),
+            Kind::File(file) => file.count(ask),
+        }
+    }
+
+    /// How often a counter was answered with none since the engine was opened, for want of room.
+    pub fn counters_refused(&self) -> u64 {
+        match &self.0 {
+            Kind::Memory(memory) => memory.counters_refused(),
+            Kind::File(file) => file.counters_refused(),
+        }
+    }
+
+    /// Registers orders of an endpoint, and tells for each whether it was known. Durable with the answer, where the engine
+    /// is. On an error some may be registered; registering them again changes nothing more.
+    pub async fn put_orders(
+        &self,
+        endpoint: &str,
+        orders: Vec<PutOrder>,
+        now: UnixTime,
+    ) -> Result<Vec<Registered>, StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.put_orders(endpoint, orders, now),
+            Kind::File(file) => file.put_orders(endpoint, orders, now).await,
+        }
+    }
+
+    /// A registered order, if it is remembered at `now`.
+    #[expect(clippy::unused_async, reason = "an engine behind a network waits here")]
+    pub async fn order(&self, endpoint: &str, order: Digest, now: UnixTime) -> Result<Option<Order>, StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.order(endpoint, order, now),
+            Kind::File(file) => file.order(endpoint, order, now),
+        }
+    }
+
+    /// Puts a value on a list until a time, in place of the time that it had. Tells whether it is new there. Lists are of
+    /// the whole gateway, not of an endpoint. Durable with the answer, where the engine is.
+    pub async fn list_add(&self, entry: &ListAsk, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.list_add(entry, until, now),
+            Kind::File(file) => file.list_add(entry, until, now).await,
+        }
+    }
+
+    /// Takes a value off a list. Tells whether it was there. Durable with the answer, where the engine is.
+    pub async fn list_remove(&self, entry: &ListAsk, now: UnixTime) -> Result<bool, StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.list_remove(entry, now),
+            Kind::File(file) => file.list_remove(entry, now).await,
+        }
+    }
+
+    /// The first `most` values of a list behind `after`, in the order of their bytes. A list that nobody added to is empty.
+    #[expect(clippy::unused_async, reason = "an engine behind a network waits here")]
+    pub async fn list_show(
+        &self,
+        list: &str,
+        after: Option<&str>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<ListPage, StoreError> {
+        match &self.0 {
+            Kind::Memory(memory) => memory.list_show(list, after, most, now),
+            Kind::File(file) => file.list_show(list, after, most, now),
+        }
+    }
+
     /// Ends a claim. What is answered with `Ok` is durable, where the engine is.
     pub async fn settle(&self, settlement: &Settlement<'_>) -> Result<(), StoreError> {
         match &self.0 {
@@ -131,14 +250,6 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => drop(memory.settle(settlement)), // closed: nobody is left to claim it
             Kind::File(file) => file.abandon(settlement),
-        }
-    }
-
-    /// Keeps an event for a person. The same event of the same content is kept once.
-    pub(super) async fn keep(&self, held: Held) -> Result<(), StoreError> {
-        match &self.0 {
-            Kind::Memory(memory) => memory.keep(held),
-            Kind::File(file) => file.keep(held).await,
         }
     }
 

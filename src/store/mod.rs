@@ -1,8 +1,8 @@
-//! What the gateway remembers: nonces, events, held events. One contract ([`engine`]), several engines, one behaviour
-//! (`conformance.rs`).
+//! What the gateway remembers: nonces, events, counters, orders, lists, and events that wait ([`queue`]). One contract
+//! ([`engine`]), several engines, one behaviour (`conformance/`).
 //!
-//! [`Store`] translates between the types of trust and the engines' digests: it names nonces and events, refuses what an
-//! engine cannot judge, and keeps for a person what comes under another event's id.
+//! [`Store`] translates between the types of trust and the engines' digests: it names nonces, events and orders, refuses what
+//! an engine cannot judge, and keeps for a person what comes under another event's id.
 
 mod claimed;
 #[cfg(test)]
@@ -10,25 +10,34 @@ mod conformance;
 mod digest;
 pub mod engine;
 mod file;
-mod held;
 mod index;
 mod memory;
+pub mod queue;
+mod register;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
+use crate::risk::ask::{Asks, Counted, CounterAsk};
+use crate::secret::Secret;
 use crate::wechat::Authentic;
 use claimed::Claim;
-use engine::{Ask, Engine, Reply};
-use held::Held;
+use engine::{Ask, CountAsk, Engine, NonceUse, Reply};
+use queue::{Origin, Queue, Row, Rows, Seals, legacy};
 
 pub use claimed::Claimed;
+pub use queue::{Beside, Opened};
+pub use register::{ListPage, Listed, RegisterError, Registered};
 
 /// How much longer than its timestamp passes a nonce is remembered: clocks of nodes differ, and clocks are set.
 const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
@@ -40,6 +49,9 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// How long done events are remembered: `store.retention`.
     pub retention: Duration,
+    /// The keys that seal what waits in the queues, 32 bytes each, the newest first: `store.seal_key`. Empty: a `file:`
+    /// store makes its own, a `memory:` store one that it never shows.
+    pub seal_keys: Vec<Secret>,
 }
 
 /// `store.url`.
@@ -71,8 +83,14 @@ pub struct Store {
 
 struct Shared {
     engine: Engine,
+    rows: Rows,
+    seals: Seals,
     retention: Duration,
     clock: Clock,
+    /// Rows that did not open.
+    quarantined: AtomicU64,
+    /// A row has become due by our own doing.
+    arrived: Notify,
 }
 
 /// Why there is no claim.
@@ -122,17 +140,37 @@ pub enum StoreError {
         /// The bound.
         most: usize,
     },
-    /// A held event could not be written. Nothing else is touched.
-    #[error("the event could not be kept for a person: {cause}")]
+    /// As many orders as may be are remembered.
+    #[error("{most} orders are registered and no more fit: let them expire sooner")]
+    OrdersFull {
+        /// The bound.
+        most: usize,
+    },
+    /// As many values as may be are on lists.
+    #[error("{most} values are on lists and no more fit: remove some")]
+    ListsFull {
+        /// The bound.
+        most: usize,
+    },
+    /// An event could not be kept in a queue. Nothing else is touched.
+    #[error("the event could not be kept: {cause}")]
     NotKept {
+        /// What went wrong.
+        cause: Arc<str>,
+    },
+    /// An event of a queue could not be read. It stays where it is.
+    #[error("an event of the queue could not be read: {cause}; look at the disk")]
+    Unread {
         /// What the system said.
         cause: Arc<str>,
     },
-    /// As many events as may be are held.
-    #[error("{events} events are held and no more fit: look through them")]
-    HeldFull {
-        /// How many.
-        events: usize,
+    /// A queue takes no more.
+    #[error("{rows} events are {} and no more fit: deliver, release or drop some", queue.name())]
+    QueueFull {
+        /// Which.
+        queue: Queue,
+        /// How many are there.
+        rows: usize,
     },
     /// After [`Store::close`].
     #[error("the store is closed")]
@@ -156,6 +194,27 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// The key that seals the queues is not what it has to be.
+    #[error("{}: {what}. Put the key back, or name it in store.seal_key; without it what waits in the queues is lost", path.display())]
+    SealKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A file was written by a newer gateway. Nothing was changed.
+    #[error(
+        "{} is of version {version} of the store's files, and this gateway reads versions 1 to {known}. Nothing was \
+         changed; start the newer gateway again", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// The newest version that this gateway reads.
+        known: u32,
+    },
     /// A file is not as it was written. Nothing was changed: every file is as it was found.
     #[error(
         "{} is damaged at byte {at}: {what}. Nothing was changed; restore the directory from a copy, or move it away to \
@@ -175,39 +234,77 @@ impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let engine = Engine::open(&settings.engine, clock.now())?;
-        Ok(Self { shared: Arc::new(Shared { engine, retention: settings.retention, clock }) })
+        let rows = Rows::open(&settings.engine)?;
+        let seals = Seals::of_store(settings, &rows)?;
+        let (quarantined, arrived) = (AtomicU64::new(0), Notify::new());
+        let shared = Shared { engine, rows, seals, retention: settings.retention, clock, quarantined, arrived };
+        let store = Self { shared: Arc::new(shared) };
+        if let EngineSettings::File(dir) = &settings.engine {
+            legacy::take_in(&store, dir)?;
+        }
+        Ok(store)
     }
 
-    /// Step 5. One round trip.
-    pub async fn claim(&self, authentic: Authentic, terms: &Terms, now: UnixTime) -> Result<Claimed, Unclaimed> {
+    /// Step 5. One round trip: takes the event and answers what the policy asks. Asks are answered only for an event that
+    /// is claimed ([`Claimed::answers`]). `headers` are kept with what comes under another event's id.
+    pub async fn claim(
+        &self,
+        authentic: Authentic,
+        headers: &HeaderMap,
+        terms: &Terms,
+        asks: &Asks,
+        now: UnixTime,
+    ) -> Result<Claimed, Unclaimed> {
         let Shared { engine, retention, .. } = &*self.shared;
-        if engine.remembers_since().is_some_and(|since| authentic.signed_at() < since) {
+        let freshness = authentic.freshness();
+        if freshness.zip(engine.remembers_since()).is_some_and(|(fresh, since)| fresh.signed_at < since) {
             return Err(Unclaimed::Replayed);
         }
         let ask = Ask {
             endpoint: &terms.endpoint,
-            nonce: digest::nonce(authentic.nonce()),
-            nonce_until: authentic.signed_at().plus(terms.window).plus(CLOCKS_DIFFER),
+            nonce: freshness.map(|fresh| NonceUse {
+                digest: digest::nonce(&fresh.nonce),
+                until: fresh.signed_at.plus(terms.window).plus(CLOCKS_DIFFER),
+            }),
             event: digest::event(&authentic.event().id),
             content: digest::content(authentic.event()),
             lease: terms.lease,
             retention: *retention,
             now,
+            counters: &asks.counters,
+            order: asks.order.as_deref().map(digest::order),
+            lists: &asks.lists,
         };
         match engine.claim(&ask).await? {
-            Reply::Claimed { attempt, lease } => {
-                let endpoint = Arc::clone(&terms.endpoint);
-                let (event, content) = (ask.event, ask.content);
-                Ok(Claimed::new(authentic, Claim { store: self.clone(), endpoint, event, content, lease, attempt }))
+            Reply::Claimed { attempt, lease, answers } => {
+                let (store, endpoint) = (self.clone(), Arc::clone(&terms.endpoint));
+                let Ask { event, content, .. } = ask;
+                let claim = Claim { store, endpoint, event, content, lease, attempt, answers, claimed_at: now };
+                Ok(Claimed::new(authentic, claim))
             }
             Reply::Replayed => Err(Unclaimed::Replayed),
             Reply::Duplicate => Err(Unclaimed::Duplicate),
             Reply::InFlight => Err(Unclaimed::InFlight),
             Reply::IdConflict => {
-                engine.keep(Held::new(&terms.endpoint, Reason::IdConflict, now, &authentic)).await?;
+                let row = Row::new(Origin::Conflict, &authentic, Beside { verdict: "", headers });
+                self.put_row(Queue::Held, &terms.endpoint, Reason::IdConflict, &row).await?;
                 Err(Unclaimed::IdConflict)
             }
         }
+    }
+
+    /// A second round for counters whose keys needed the claim's answers, under the same law: an event moves each once.
+    pub async fn count(&self, claimed: &Claimed, counters: &[CounterAsk]) -> Result<Vec<Option<Counted>>, StoreError> {
+        if counters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (endpoint, event, now) = claimed.counts_as();
+        self.shared.engine.count(&CountAsk { endpoint, event, counters, now }).await
+    }
+
+    /// How often since the start a counter was answered with none, because no room was left for it.
+    pub fn counters_refused(&self) -> u64 {
+        self.shared.engine.counters_refused()
     }
 
     /// Since when the engine remembers: what was signed before cannot be told from a replay and is refused as one. None:
@@ -221,11 +318,12 @@ impl Store {
 
     /// Whether the store can promise something now.
     pub fn is_up(&self) -> bool {
-        self.shared.engine.is_up()
+        self.shared.engine.is_up() && self.shared.rows.is_up()
     }
 
     /// Writes out what is not yet durable and closes; claims fail from here on.
     pub async fn close(&self) {
-        self.shared.engine.close().await;
+        self.shared.rows.close().await;
+        self.shared.engine.close().await; // last: it has the lock
     }
 }

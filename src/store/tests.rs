@@ -1,5 +1,5 @@
 //! The store by its public face: types of trust in and out, on the memory engine. What engines must hold to is in
-//! `conformance.rs`.
+//! `conformance/`.
 
 use bytes::Bytes;
 
@@ -8,6 +8,7 @@ use super::engine::Kind;
 use super::memory::MemoryEngine;
 use super::*;
 use crate::event::Event;
+use crate::risk::ask::{Amount, Answers, ListAsk, Measure, Order};
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 
@@ -33,7 +34,8 @@ mod memory_engine {
 }
 
 fn store(clock: &Clock) -> Store {
-    let settings = Settings { engine: EngineSettings::Memory, retention: Duration::from_hours(72) };
+    let settings =
+        Settings { engine: EngineSettings::Memory, retention: Duration::from_hours(72), seal_keys: Vec::new() };
     Store::open(&settings, clock.clone()).unwrap()
 }
 
@@ -51,79 +53,76 @@ fn authentic(id: &str, nonce: &str, body: &'static str) -> Authentic {
     Authentic::for_test(event, nonce, NOW)
 }
 
-fn held(store: &Store) -> Vec<Held> {
-    match &store.shared.engine.0 {
-        Kind::Memory(memory) => memory.held(),
-        Kind::File(_) => panic!("not a memory store"),
-    }
-}
-
 #[tokio::test]
 async fn a_committed_event_is_a_duplicate_and_its_request_a_replay() {
     let store = store(&Clock::manual(NOW));
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap();
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_eq!(claimed.attempt(), 1);
     claimed.commit().await.unwrap();
-    let retried = store.claim(authentic("EV-1", "n2", "{}"), &terms(), NOW).await;
+    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)));
-    let replayed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await;
+    let replayed = store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(replayed, Err(Unclaimed::Replayed)));
 }
 
 #[tokio::test]
 async fn a_dropped_claim_is_released() {
     let store = store(&Clock::manual(NOW));
-    drop(store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap());
-    let again = store.claim(authentic("EV-1", "n2", "{}"), &terms(), NOW).await.unwrap();
+    drop(store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap());
+    let again =
+        store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_eq!(again.attempt(), 2);
 }
 
 #[tokio::test]
 async fn a_commit_that_is_cancelled_does_not_release() {
     let store = store(&Clock::manual(NOW));
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap();
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     drop(claimed.commit()); // never polled: it is unknown what the upstream has, so only the lease may free it
-    let second = store.claim(authentic("EV-1", "n2", "{}"), &terms(), NOW).await;
+    let second = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(second, Err(Unclaimed::InFlight)));
 }
 
 #[tokio::test]
 async fn the_idempotency_key_is_the_same_for_every_attempt_and_never_changes() {
     let store = store(&Clock::manual(NOW));
-    let first = store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap();
+    let first =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     let key = first.idempotency_key();
     first.release().await.unwrap();
-    let second = store.claim(authentic("EV-1", "n2", "{}"), &terms(), NOW).await.unwrap();
+    let second =
+        store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_eq!(second.idempotency_key(), key);
     // Printed by `printf 'idempotency\0\0\0\0\0\0\0\0\010shop-payEV-1' | sha256sum`: apps keep these keys for good.
     assert_eq!(key, "evt_c631fe6702b9612ab8c7ffec22058bc8");
-    let other = store.claim(authentic("EV-2", "n3", "{}"), &terms(), NOW).await.unwrap();
+    let other =
+        store.claim(authentic("EV-2", "n3", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     assert_ne!(other.idempotency_key(), key);
 }
 
 #[tokio::test]
-async fn an_event_under_another_ones_id_is_kept_with_its_body() {
+async fn an_event_under_another_ones_id_is_kept_once() {
     let store = store(&Clock::manual(NOW));
-    store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap().commit().await.unwrap();
+    let asks = Asks::default();
+    let headers = HeaderMap::new();
+    store.claim(authentic("EV-1", "n1", "{}"), &headers, &terms(), &asks, NOW).await.unwrap().commit().await.unwrap();
     for nonce in ["n2", "n3"] {
-        let conflict = store.claim(authentic("EV-1", nonce, r#"{"amount":1}"#), &terms(), NOW).await;
+        let conflict = store.claim(authentic("EV-1", nonce, r#"{"amount":1}"#), &headers, &terms(), &asks, NOW).await;
         assert!(matches!(conflict, Err(Unclaimed::IdConflict)));
     }
-    let kept = held(&store);
-    assert_eq!(kept.len(), 1, "the retry of a kept event is not kept again");
-    let row: serde_json::Value = serde_json::from_slice(&kept[0].to_json()).unwrap();
-    assert_eq!((row["id"].as_str(), row["reason"].as_str()), (Some("EV-1"), Some("id-conflict")));
-    let body = base64_simd::STANDARD.decode_to_vec(row["body_b64"].as_str().unwrap()).unwrap();
-    assert_eq!(body, br#"{"amount":1}"#);
+    let held = store.depths().await.unwrap();
+    assert_eq!(held.iter().map(|depth| (depth.queue, depth.rows)).collect::<Vec<_>>(), [(Queue::Held, 1)]);
 }
 
 #[tokio::test]
 async fn a_held_event_counts_as_done() {
     let store = store(&Clock::manual(NOW));
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap();
-    claimed.hold(Reason::IdConflict).await.unwrap();
-    assert_eq!(held(&store).len(), 1);
-    let retried = store.claim(authentic("EV-1", "n2", "{}"), &terms(), NOW).await;
+    let claimed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
+    claimed.hold(Reason::Held, Beside { verdict: "", headers: &HeaderMap::new() }).await.unwrap();
+    let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)));
 }
 
@@ -132,21 +131,27 @@ async fn i6_what_was_signed_before_a_forgetful_store_opened_is_refused() {
     let opened = NOW.plus(Duration::from_millis(1));
     let store = store(&Clock::manual(opened));
     assert_eq!(store.remembers_since(), Some(opened));
-    let captured = store.claim(authentic("EV-1", "n1", "{}"), &terms(), opened).await;
+    let captured =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), opened).await;
     assert!(matches!(captured, Err(Unclaimed::Replayed)));
 }
 
 #[tokio::test]
 async fn a_nonce_is_remembered_as_long_as_any_node_would_let_its_timestamp_pass() {
     let store = store(&Clock::manual(NOW));
-    drop(store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap());
+    drop(store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap());
     let last = NOW.plus(Duration::from_mins(5)).plus(CLOCKS_DIFFER);
-    let replayed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), last).await;
+    let replayed =
+        store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), last).await;
     assert!(matches!(replayed, Err(Unclaimed::Replayed)));
 }
 
 fn file_store(dir: &std::path::Path) -> Store {
-    let settings = Settings { engine: EngineSettings::File(dir.join("store")), retention: Duration::from_hours(72) };
+    let settings = Settings {
+        engine: EngineSettings::File(dir.join("store")),
+        retention: Duration::from_hours(72),
+        seal_keys: Vec::new(),
+    };
     Store::open(&settings, Clock::manual(NOW)).unwrap()
 }
 
@@ -155,49 +160,127 @@ async fn a_file_store_knows_after_a_restart_what_it_answered() {
     let dir = tempfile::tempdir().unwrap();
     let store = file_store(dir.path());
     assert_eq!(store.remembers_since(), None);
-    store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap().commit().await.unwrap();
-    store.claim(authentic("EV-2", "n2", "{}"), &terms(), NOW).await.unwrap().release().await.unwrap();
-    drop(store.claim(authentic("EV-3", "n3", "{}"), &terms(), NOW).await.unwrap());
+    store
+        .claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW)
+        .await
+        .unwrap()
+        .commit()
+        .await
+        .unwrap();
+    store
+        .claim(authentic("EV-2", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW)
+        .await
+        .unwrap()
+        .release()
+        .await
+        .unwrap();
+    drop(store.claim(authentic("EV-3", "n3", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap());
     store.close().await;
     assert!(!store.is_up());
 
     let store = file_store(dir.path());
-    let terms = terms();
-    let claim = |id, nonce| store.claim(authentic(id, nonce, "{}"), &terms, NOW);
+    let (terms, asks) = (terms(), Asks::default());
+    let headers = HeaderMap::new();
+    let claim = |id, nonce| store.claim(authentic(id, nonce, "{}"), &headers, &terms, &asks, NOW);
     assert!(matches!(claim("EV-1", "n1").await, Err(Unclaimed::Replayed)));
     assert!(matches!(claim("EV-1", "n4").await, Err(Unclaimed::Duplicate)));
     assert_eq!(claim("EV-2", "n5").await.unwrap().attempt(), 2);
     assert_eq!(claim("EV-3", "n6").await.unwrap().attempt(), 2);
 }
 
-#[tokio::test]
-async fn a_file_store_keeps_a_conflicting_event_once_in_a_file_with_its_body() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = file_store(dir.path());
-    store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap().commit().await.unwrap();
-    for nonce in ["n2", "n3"] {
-        let conflict = store.claim(authentic("EV-1", nonce, r#"{"amount":1}"#), &terms(), NOW).await;
-        assert!(matches!(conflict, Err(Unclaimed::IdConflict)));
-    }
-    let kept: Vec<_> =
-        std::fs::read_dir(dir.path().join("store/held")).unwrap().map(|file| file.unwrap().path()).collect();
-    assert_eq!(kept.len(), 1);
-    let row: serde_json::Value = serde_json::from_slice(&std::fs::read(&kept[0]).unwrap()).unwrap();
-    assert_eq!((row["endpoint"].as_str(), row["nonce"].as_str()), (Some("shop-pay"), Some("n2")));
-    let body = base64_simd::STANDARD.decode_to_vec(row["body_b64"].as_str().unwrap()).unwrap();
-    assert_eq!(body, br#"{"amount":1}"#);
+fn counter(id: u8) -> CounterAsk {
+    let add = Some(Amount::Number(1));
+    let (window, slice) = (Duration::from_mins(10), Duration::from_secs(30));
+    CounterAsk { id: [id; 16], measure: Measure::Count, add, window, slice, at: NOW }
+}
+
+fn order(amount_total: i64) -> Order {
+    let expires_at = NOW.plus(Duration::from_hours(2));
+    Order { amount_total, currency: "CNY".to_owned(), expires_at, ..Order::default() }
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_kept_is_not_answered_as_kept() {
+async fn a_claim_answers_everything_that_the_policy_asks_and_a_retry_counts_nothing_twice() {
+    let store = store(&Clock::manual(NOW));
+    assert_eq!(store.put_order("shop-pay", "20261125-1", order(8800)).await.unwrap(), Registered::New);
+    store.list_add("blocked", "o1", NOW.plus(Duration::from_hours(1))).await.unwrap();
+    let lists = ["o1", "o2"].map(|value| ListAsk { list: "blocked".to_owned(), value: value.to_owned() });
+    let asks = Asks { counters: vec![counter(1)], order: Some("20261125-1".to_owned()), lists: lists.to_vec() };
+    let once = Some(Counted { before: 0, after: 1 });
+    for nonce in ["n1", "n2"] {
+        let claimed =
+            store.claim(authentic("EV-1", nonce, "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+        assert_eq!(
+            *claimed.answers(),
+            Answers { counters: vec![once], order: Some(order(8800)), lists: vec![true, false] }
+        );
+        assert_eq!(store.count(&claimed, &[counter(2)]).await.unwrap(), [once]);
+        assert_eq!(store.count(&claimed, &[]).await.unwrap(), []);
+        claimed.release().await.unwrap();
+    }
+    assert_eq!(store.counters_refused(), 0);
+}
+
+#[tokio::test]
+async fn an_order_is_remembered_for_a_day_after_it_expired_and_told_by_its_number() {
+    let clock = Clock::manual(NOW);
+    let store = store(&clock);
+    let orders = vec![("A".to_owned(), order(1)), ("B".to_owned(), order(2))];
+    assert_eq!(store.put_orders("shop-pay", orders).await.unwrap(), [Registered::New; 2]);
+    assert_eq!(store.put_order("shop-pay", "B", order(3)).await.unwrap(), Registered::Replaced);
+    clock.advance(Duration::from_hours(26));
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), Some(order(1)));
+    assert_eq!(store.order("shop-pay", "B").await.unwrap(), Some(order(3)));
+    assert_eq!(store.order("shop-pay", "C").await.unwrap(), None);
+    clock.advance(Duration::from_hours(2));
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_too_long_or_empty_or_too_much_is_not_registered() {
+    let store = store(&Clock::manual(NOW));
+    let refused = |result: Result<Registered, RegisterError>| result.unwrap_err().to_string();
+    let long = "9".repeat(65);
+    assert_eq!(
+        refused(store.put_order("shop-pay", &long, order(1)).await),
+        "the order number has 65 bytes, and at most 64 are kept"
+    );
+    assert_eq!(refused(store.put_order("shop-pay", "", order(1)).await), "the order number is empty");
+    let payer_openid = Some("o".repeat(129));
+    let one_is_wrong = vec![("A".to_owned(), order(1)), ("B".to_owned(), Order { payer_openid, ..order(2) })];
+    assert!(matches!(
+        store.put_orders("shop-pay", one_is_wrong).await,
+        Err(RegisterError::TooLong { what: "payer_openid", .. })
+    ));
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), None, "all are looked at before any is registered");
+    let many = (0..1001).map(|number| (number.to_string(), order(1))).collect();
+    assert!(matches!(store.put_orders("shop-pay", many).await, Err(RegisterError::TooMany { orders: 1001, .. })));
+    let long = "v".repeat(257);
+    assert!(matches!(store.list_add("blocked", &long, NOW).await, Err(RegisterError::TooLong { .. })));
+    assert!(matches!(store.list_add("", "o1", NOW).await, Err(RegisterError::Empty { .. })));
+}
+
+#[tokio::test]
+async fn a_file_store_knows_after_a_restart_what_was_counted_and_registered() {
     let dir = tempfile::tempdir().unwrap();
+    let asks = Asks { counters: vec![counter(1)], ..Asks::default() };
     let store = file_store(dir.path());
-    let held = dir.path().join("store/held");
-    std::fs::remove_dir(&held).unwrap();
-    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &terms(), NOW).await.unwrap();
-    assert!(matches!(claimed.hold(Reason::IdConflict).await, Err(StoreError::NotKept { .. })));
-    std::fs::create_dir(&held).unwrap();
-    let again = store.claim(authentic("EV-1", "n2", "{}"), &terms(), NOW).await.unwrap();
-    again.hold(Reason::IdConflict).await.unwrap();
-    assert_eq!(std::fs::read_dir(&held).unwrap().count(), 1);
+    let claimed = store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+    store.count(&claimed, &[counter(2)]).await.unwrap();
+    drop(claimed);
+    store.put_order("shop-pay", "A", order(1)).await.unwrap();
+    store.list_add("blocked", "o1", NOW.plus(Duration::from_hours(1))).await.unwrap();
+    store.close().await;
+    assert!(matches!(store.put_order("shop-pay", "A", order(1)).await, Err(RegisterError::Store(StoreError::Closed))));
+
+    let store = file_store(dir.path());
+    let (once, twice) = (Some(Counted { before: 0, after: 1 }), Some(Counted { before: 1, after: 2 }));
+    let again = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+    assert_eq!((again.attempt(), &again.answers().counters[..]), (2, &[once][..]));
+    assert_eq!(store.count(&again, &[counter(2)]).await.unwrap(), [once]);
+    let other = store.claim(authentic("EV-2", "n3", "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
+    assert_eq!(other.answers().counters, [twice]);
+    assert_eq!(store.order("shop-pay", "A").await.unwrap(), Some(order(1)));
+    assert_eq!(store.list_show("blocked", None, 10).await.unwrap().values[0].value, "o1");
+    assert!(store.list_remove("blocked", "o1").await.unwrap());
 }

@@ -41,6 +41,14 @@ pub(super) trait Take<'de> {
     fn text(&mut self, at: At<'_>, value: Cow<'de, str>);
     /// A whole number.
     fn integer(&mut self, _at: At<'_>, _value: i64) {}
+    /// A whole number beyond `i64`: an id of WeChat's, for no amount is.
+    fn large(&mut self, at: At<'_>, _value: u64) {
+        self.other(at);
+    }
+    /// True or false.
+    fn flag(&mut self, at: At<'_>, _value: bool) {
+        self.other(at);
+    }
     /// Any other value but null: one that has no text and no exact number, or consists of others.
     fn other(&mut self, _at: At<'_>) {}
 }
@@ -106,9 +114,9 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
         self.scalar()
     }
 
-    fn visit_bool<E: serde::de::Error>(self, _value: bool) -> Result<(), E> {
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
         self.scalar()?;
-        self.take.other(self.at);
+        self.take.flag(self.at, value);
         Ok(())
     }
 
@@ -128,8 +136,7 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
         self.scalar()?;
         match i64::try_from(value) {
             Ok(value) => self.take.integer(self.at, value),
-            // No amount of money is beyond i64: what is, is passed on in the body and taken for nothing here.
-            Err(_) => self.take.other(self.at),
+            Err(_) => self.take.large(self.at, value),
         }
         Ok(())
     }

@@ -3,21 +3,27 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
 
-use super::crypto::{Aes256Gcm, RsaKeyError, RsaPublicKey, without_sign};
+use super::crypto::{
+    self, Aes256Cbc, Aes256Ecb, Aes256Gcm, BLOCK, HmacSha256, RsaKeyError, RsaPrivateKey, RsaPublicKey, without_sign,
+};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
 /// What ids of public keys begin with. The prefix is part of the id (protocol 1.4).
 pub(super) const PUBLIC_KEY_ID: &str = "PUB_KEY_ID_";
+/// How far a certificate's validity is stretched on both sides.
+const VALIDITY_TOLERANCE: Duration = Duration::from_hours(24);
 /// Most digits after the prefix.
 const ID_DIGITS: usize = 64;
 
 /// One RSA public key that may sign callbacks, with the id that `Wechatpay-Serial` names it by.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct VerifyingKey {
     id: Arc<str>,
     key: RsaPublicKey,
@@ -49,6 +55,11 @@ pub enum KeyError {
         "this is the merchant's own API certificate (apiclient_cert.pem), which never verifies a callback: take WeChat's platform certificate, or its public key"
     )]
     MerchantCertificate,
+    /// Something else where the merchant's private key belongs.
+    #[error(
+        "this is no RSA private key in PEM: the merchant's apiclient_key.pem belongs here, which begins with `-----BEGIN PRIVATE KEY-----`"
+    )]
+    NotPrivateKey,
     /// PEM of something else.
     #[error("this PEM block is `{0}`, neither a certificate nor a public key")]
     OtherPem(String),
@@ -67,9 +78,36 @@ pub enum KeyError {
     /// An id of another form.
     #[error("the id is not `PUB_KEY_ID_` and digits: copy it whole from WeChat's merchant platform, prefix included")]
     PublicKeyId,
+    /// A message push token of another form.
+    #[error("a token has 3 to 32 letters and digits, this one has {len} characters{}", line_end_hint(*.line_end))]
+    Token {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
+    /// An EncodingAESKey of another form.
+    #[error(
+        "an EncodingAESKey has exactly 43 letters and digits, this one has {len} characters{}",
+        line_end_hint(*.line_end)
+    )]
+    EncodingAesKey {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
     /// An APIv3 key of another length.
     #[error("an APIv3 key has exactly 32 bytes, this one has {len}{}", line_end_hint(*.line_end))]
     ApiV3Length {
+        /// Its length in bytes.
+        len: usize,
+        /// Whether it ends with a line feed.
+        line_end: bool,
+    },
+    /// An APIv2 key of another form.
+    #[error("an APIv2 key has exactly 32 letters and digits, this one has {len} bytes{}", line_end_hint(*.line_end))]
+    ApiV2Form {
         /// Its length in bytes.
         len: usize,
         /// Whether it ends with a line feed.
@@ -82,6 +120,19 @@ fn line_end_hint(line_end: bool) -> &'static str {
 }
 
 impl VerifyingKey {
+    /// Whether it is a bare public key, without a certificate around it.
+    pub fn is_public_key(&self) -> bool {
+        self.valid.is_none()
+    }
+
+    /// Whether its certificate is valid at `now`, with a day's tolerance on both sides: clocks differ, and a callback may
+    /// be late. A bare public key always is.
+    pub fn is_valid(&self, now: UnixTime) -> bool {
+        self.valid.is_none_or(|(not_before, not_after)| {
+            not_after.plus(VALIDITY_TOLERANCE) >= now && not_before.minus(VALIDITY_TOLERANCE) <= now
+        })
+    }
+
     /// From a platform certificate in PEM; its id is the certificate's serial.
     pub fn from_certificate_pem(pem: &str) -> Result<Self, KeyError> {
         let pem = block(pem)?;
@@ -146,6 +197,33 @@ impl VerifyingKey {
     }
 }
 
+/// Keys that come and go while callbacks are verified: downloaded certificates. Clones share them. A reader sees one set
+/// from start to end and takes no lock; whoever downloads swaps the set whole.
+#[derive(Clone, Default)]
+pub struct SharedKeys(Arc<ArcSwap<Vec<Arc<VerifyingKey>>>>);
+
+impl SharedKeys {
+    /// From now on these.
+    pub fn set(&self, keys: Vec<Arc<VerifyingKey>>) {
+        self.0.store(Arc::new(keys));
+    }
+
+    /// Those of now.
+    pub fn get(&self) -> Arc<Vec<Arc<VerifyingKey>>> {
+        self.0.load_full()
+    }
+
+    pub(super) fn load(&self) -> Guard<Arc<Vec<Arc<VerifyingKey>>>> {
+        self.0.load()
+    }
+}
+
+impl fmt::Debug for SharedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SharedKeys").field(&self.0.load()).finish()
+    }
+}
+
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("VerifyingKey").field(&self.id).finish()
@@ -191,26 +269,239 @@ fn is_merchants(certificate: &X509Certificate<'_>) -> bool {
         || common_name.any(|name| (8..=10).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// An APIv3 key: 32 bytes, used as they are.
+/// An APIv3 key: 32 bytes, used as they are. Equal to another of the same bytes.
 #[derive(Clone)]
-pub struct ApiV3Key(Arc<Aes256Gcm>);
+pub struct ApiV3Key {
+    cipher: Arc<Aes256Gcm>,
+    secret: Secret,
+}
 
 impl ApiV3Key {
     /// Refuses any other length than 32, with a remedy.
     pub fn new(secret: &Secret) -> Result<Self, KeyError> {
         let bytes = secret.expose();
         let refused = KeyError::ApiV3Length { len: bytes.len(), line_end: bytes.ends_with(b"\n") };
-        Aes256Gcm::new(bytes).map(|key| Self(Arc::new(key))).ok_or(refused)
+        let cipher = Arc::new(Aes256Gcm::new(bytes).ok_or(refused)?);
+        Ok(Self { cipher, secret: secret.clone() })
     }
 
     pub(super) fn cipher(&self) -> &Aes256Gcm {
-        &self.0
+        &self.cipher
+    }
+}
+
+impl PartialEq for ApiV3Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+}
+
+impl Eq for ApiV3Key {}
+
+/// The merchant's own API key, with which it signs what it asks of WeChat. It never verifies a callback. Equal to another
+/// of the same number, serial and key.
+#[derive(Clone)]
+pub struct MerchantKey {
+    mchid: Arc<str>,
+    serial: Arc<str>,
+    key: Arc<RsaPrivateKey>,
+}
+
+/// What the MAC of a merchant's key is for.
+const MAC_PURPOSE: &[u8] = b"wxgate downloaded certificates 1";
+
+impl MerchantKey {
+    /// From `apiclient_key.pem` (`PRIVATE KEY` or `RSA PRIVATE KEY`), the merchant's number, and the serial of the API
+    /// certificate that belongs to the key.
+    pub fn from_pem(mchid: &str, serial: &str, pem: &Secret) -> Result<Self, KeyError> {
+        let text = std::str::from_utf8(pem.expose()).map_err(|_| KeyError::NotPrivateKey)?;
+        let is_several = |error: &KeyError| matches!(error, KeyError::SeveralBlocks(_));
+        let pem = block(text).map_err(|error| if is_several(&error) { error } else { KeyError::NotPrivateKey })?;
+        if !matches!(pem.label.as_str(), "PRIVATE KEY" | "RSA PRIVATE KEY") {
+            return Err(KeyError::NotPrivateKey);
+        }
+        let der = zeroize::Zeroizing::new(pem.contents);
+        let key = RsaPrivateKey::from_der(&der, MAC_PURPOSE).map_err(|error| match error {
+            RsaKeyError::NotRsa => KeyError::NotPrivateKey,
+            RsaKeyError::Size(bits) => KeyError::Size { bits },
+        })?;
+        Ok(Self { mchid: Arc::from(mchid), serial: Arc::from(serial.to_ascii_uppercase()), key: Arc::new(key) })
+    }
+
+    /// The merchant's number.
+    pub fn mchid(&self) -> &Arc<str> {
+        &self.mchid
+    }
+
+    /// Serial of its API certificate, upper-case hex.
+    pub fn serial(&self) -> &Arc<str> {
+        &self.serial
+    }
+
+    /// HMAC-SHA256 under a key drawn from the private key: marks what this merchant's gateway wrote itself.
+    pub fn mac(&self, message: &[u8]) -> Vec<u8> {
+        self.key.mac(message)
+    }
+
+    /// Whether `tag` is [`MerchantKey::mac`] of `message`; constant time.
+    pub fn vouches(&self, message: &[u8], tag: &[u8]) -> bool {
+        self.key.vouches(message, tag)
+    }
+
+    pub(super) fn rsa(&self) -> &RsaPrivateKey {
+        &self.key
+    }
+}
+
+impl PartialEq for MerchantKey {
+    fn eq(&self, other: &Self) -> bool {
+        let probe = b"equal";
+        self.mchid == other.mchid && self.serial == other.serial && self.vouches(probe, &other.mac(probe))
+    }
+}
+
+impl Eq for MerchantKey {}
+
+impl fmt::Debug for MerchantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MerchantKey").field("mchid", &self.mchid).field("serial", &self.serial).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for ApiV3Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiV3Key(..)")
+    }
+}
+
+/// A token of message push: what its signatures are made with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Secret);
+
+impl Token {
+    /// Refuses what WeChat's console does not take: it wants 3 to 32 letters and digits.
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let bytes = secret.expose();
+        if (3..=32).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_alphanumeric) {
+            return Ok(Self(secret.clone()));
+        }
+        Err(KeyError::Token { len: bytes.len(), line_end: bytes.ends_with(b"\n") })
+    }
+
+    pub(super) fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// An EncodingAESKey: the AES-256 key of message push, whose first block is also the initialization vector (protocol
+/// 3.3).
+#[derive(Clone)]
+pub struct EncodingAesKey(Arc<Cbc>);
+
+struct Cbc {
+    key: Secret,
+    cipher: Aes256Cbc,
+    iv: [u8; BLOCK],
+}
+
+impl EncodingAesKey {
+    /// From the 43 symbols of base64 that WeChat's console shows.
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let text = secret.expose();
+        let refused = || KeyError::EncodingAesKey { len: text.len(), line_end: text.ends_with(b"\n") };
+        let is_base64 = text.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'));
+        if text.len() != 43 || !is_base64 {
+            return Err(refused());
+        }
+        // 43 symbols are 2 bits more than 32 bytes, and WeChat makes them up at random: they are dropped, not refused.
+        let key = Secret::new(base64_simd::forgiving_decode_to_vec(text).map_err(|_| refused())?);
+        let cipher = Aes256Cbc::new(key.expose()).ok_or_else(refused)?;
+        let iv = *key.expose().first_chunk().ok_or_else(refused)?;
+        Ok(Self(Arc::new(Cbc { key, cipher, iv })))
+    }
+
+    pub(super) fn encrypt(&self, blocks: Vec<u8>) -> Option<Vec<u8>> {
+        self.0.cipher.encrypt(self.0.iv, blocks)
+    }
+
+    pub(super) fn decrypt(&self, blocks: Vec<u8>) -> Option<Vec<u8>> {
+        self.0.cipher.decrypt(self.0.iv, blocks)
+    }
+}
+
+impl PartialEq for EncodingAesKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for EncodingAesKey {}
+
+impl fmt::Debug for EncodingAesKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EncodingAesKey(..)")
+    }
+}
+
+/// An APIv2 key: 32 letters and digits, which sign v2 notifications and from which the key of their refunds is made.
+#[derive(Clone)]
+pub struct ApiV2Key(Arc<ApiV2>);
+
+struct ApiV2 {
+    text: Secret,
+    hmac: HmacSha256,
+    refunds: Aes256Ecb,
+}
+
+impl ApiV2Key {
+    /// Refuses any other form than 32 letters and digits, with a remedy.
+    pub fn new(secret: &Secret) -> Result<Self, KeyError> {
+        let text = secret.expose();
+        let refused = KeyError::ApiV2Form { len: text.len(), line_end: text.ends_with(b"\n") };
+        if text.len() != 32 || !text.iter().all(u8::is_ascii_alphanumeric) {
+            return Err(refused);
+        }
+        // The key of refunds is the lower-case hex of the MD5, not its 16 bytes (protocol 2.4).
+        let refunds = Secret::new(upper_hex(&crypto::md5([text])).to_ascii_lowercase().into_bytes());
+        let refunds = Aes256Ecb::new(refunds.expose()).ok_or(refused)?;
+        Ok(Self(Arc::new(ApiV2 { text: secret.clone(), hmac: HmacSha256::new(text), refunds })))
+    }
+
+    /// The upper-case hex MD5 of `parts`, `&key=` and the key (protocol 2.2).
+    pub(super) fn md5<'a>(&'a self, parts: impl Iterator<Item = &'a [u8]>) -> String {
+        upper_hex(&crypto::md5(parts.chain(self.suffix())))
+    }
+
+    /// The upper-case hex HMAC-SHA256 of `parts`, `&key=` and the key, under the key (protocol 2.2).
+    pub(super) fn hmac_sha256<'a>(&'a self, parts: impl Iterator<Item = &'a [u8]>) -> String {
+        upper_hex(self.0.hmac.sign(parts.chain(self.suffix())).as_ref())
+    }
+
+    /// The key in upper and in lower case, for who typed it as it is shown elsewhere.
+    pub(super) fn in_one_case(&self) -> [Option<Self>; 2] {
+        let text = self.0.text.expose();
+        [text.to_ascii_uppercase(), text.to_ascii_lowercase()].map(|text| Self::new(&Secret::new(text)).ok())
+    }
+
+    fn suffix(&self) -> [&[u8]; 2] {
+        [b"&key=", self.0.text.expose()]
+    }
+
+    /// The cipher of `req_info` (protocol 2.4).
+    pub(super) fn refund_cipher(&self) -> &Aes256Ecb {
+        &self.0.refunds
+    }
+}
+
+impl fmt::Debug for ApiV2Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiV2Key(..)")
     }
 }
 
@@ -333,5 +624,49 @@ mod tests {
         assert!(error.to_string().contains("33, a line feed at its end included"), "{error}");
         assert!(!error.to_string().contains("2C32"));
         assert_eq!(key("short").unwrap_err(), KeyError::ApiV3Length { len: 5, line_end: false });
+    }
+    #[test]
+    fn an_encoding_aes_key_is_what_the_vectors_say() {
+        for case in vectors().iter().filter(|case| case["op"] == "wx-aes-key") {
+            let text = case["input"]["encoding_aes_key"].as_str().unwrap();
+            let key = EncodingAesKey::new(&Secret::new(text.as_bytes().to_vec())).unwrap();
+            let hex = upper_hex(key.0.key.expose()).to_lowercase();
+            assert_eq!(Some(hex.as_str()), case["expect"]["key_hex"].as_str(), "{}", case["name"]);
+            assert_eq!(format!("{key:?}"), "EncodingAesKey(..)");
+        }
+    }
+
+    #[test]
+    fn an_encoding_aes_key_has_43_symbols_and_a_token_3_to_32() {
+        let aes = |text: &str| EncodingAesKey::new(&Secret::new(text.as_bytes().to_vec())).err();
+        let good = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+        assert_eq!(aes(good), None);
+        for (text, len, line_end) in [
+            (&good[1..], 42, false),
+            (&format!("{good}="), 44, false),
+            (&format!("{good}\n"), 44, true),
+            (&good.replace('a', "-"), 43, false),
+            (&good.replace("ab", "\n "), 43, false),
+            ("", 0, false),
+        ] {
+            assert_eq!(aes(text), Some(KeyError::EncodingAesKey { len, line_end }), "{text}");
+        }
+        let token = |text: &str| Token::new(&Secret::new(text.as_bytes().to_vec())).err();
+        assert_eq!((token("abc"), token(&"7".repeat(32))), (None, None));
+        assert_eq!(token("abcd\n"), Some(KeyError::Token { len: 5, line_end: true }));
+        assert!(token("ab").is_some() && token(&"7".repeat(33)).is_some() && token("a b").is_some());
+        assert!(KeyError::Token { len: 5, line_end: true }.to_string().contains("line feed"));
+    }
+
+    #[test]
+    fn an_api_v2_key_has_32_letters_and_digits_and_is_never_shown() {
+        let key = |text: &str| ApiV2Key::new(&Secret::new(text.as_bytes().to_vec()));
+        assert_eq!(format!("{:?}", key("192006250b4c09247ec02edce69f6a2d").unwrap()), "ApiV2Key(..)");
+        let error = key("192006250b4c09247ec02edce69f6a2d\n").unwrap_err();
+        assert!(error.to_string().contains("33 bytes, a line feed at its end included"), "{error}");
+        for wrong in ["", "short", "192006250b4c09247ec02edce69f6a2 ", "192006250b4c09247ec02edce69f6a2é"] {
+            let error = key(wrong).unwrap_err();
+            assert!(matches!(error, KeyError::ApiV2Form { .. }) && !error.to_string().contains("1920"), "{wrong}");
+        }
     }
 }

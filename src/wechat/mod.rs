@@ -5,10 +5,21 @@
 //! it belongs here). Adding a protocol touches this folder, a line in `config/` and the docs.
 
 pub mod answer;
+mod biz_msg_crypt;
 mod crypto;
+pub mod diagnosis;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod head;
 mod json;
 pub mod key;
+pub mod message;
+pub mod pay_v2;
 pub mod pay_v3;
+mod protocol;
+mod query;
+pub mod wecom;
+mod xml;
 
 use std::sync::Arc;
 
@@ -20,6 +31,7 @@ use crate::event::Event;
 use crate::reason::Reason;
 
 pub use answer::Answer;
+pub use protocol::Protocol;
 
 /// The head of a callback as it came off the wire: anybody may have written it.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +46,6 @@ pub struct Received<'a> {
     pub headers: &'a HeaderMap,
 }
 
-/// A protocol together with the keys and bindings of one endpoint.
-#[derive(Debug)]
-pub enum Protocol {
-    /// WeChat Pay APIv3 notifications.
-    PayV3(pay_v3::PayV3),
-}
-
 /// A head whose form, time and serial passed. No crypto has been done.
 #[derive(Debug)]
 pub struct Screened(ScreenedAs);
@@ -48,6 +53,9 @@ pub struct Screened(ScreenedAs);
 #[derive(Debug)]
 enum ScreenedAs {
     PayV3(pay_v3::Screened),
+    PayV2(pay_v2::Screened),
+    Message(message::Screened),
+    WeCom(message::sealed::Screened),
 }
 
 /// A callback whose signature is WeChat's over exactly these bytes.
@@ -61,22 +69,35 @@ pub struct Verified(VerifiedAs);
 #[derive(Debug)]
 enum VerifiedAs {
     PayV3(pay_v3::Verified),
+    PayV2(pay_v2::Verified),
+    Message(message::Verified),
+    WeCom(message::sealed::Verified),
 }
 
 /// A callback that was verified, decrypted and found to belong to its endpoint. Only this module can make one.
 ///
 /// ```compile_fail,E0451
-/// let event: wxgate::event::Event = todo!();
-/// let forged = wxgate::wechat::Authentic { event, nonce: todo!(), signed_at: todo!(), signed_by: todo!(),
+/// let event: Box<wxgate::event::Event> = todo!();
+/// let forged = wxgate::wechat::Authentic { event, freshness: None, signed_by: todo!(), reply_to: None,
 ///     received_body: todo!() };
 /// ```
 #[derive(Debug)]
 pub struct Authentic {
-    event: Event,
-    nonce: String,
-    signed_at: UnixTime,
+    /// In a box, since it is large and goes through many hands.
+    event: Box<Event>,
+    freshness: Option<Freshness>,
     signed_by: Arc<str>,
+    reply_to: Option<message::ReplyTo>,
     received_body: Bytes,
+}
+
+/// What a signature says about when it was made, so that a captured request cannot come again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freshness {
+    /// The nonce that was signed: a second callback with it is a replay.
+    pub nonce: String,
+    /// The signed timestamp.
+    pub signed_at: UnixTime,
 }
 
 impl Authentic {
@@ -85,19 +106,20 @@ impl Authentic {
         &self.event
     }
 
-    /// The nonce that was signed: a second callback with it is a replay.
-    pub fn nonce(&self) -> &str {
-        &self.nonce
+    /// Nonce and time of the signature; none where the protocol signs neither: there an event is known by its identity
+    /// alone (WeChat Pay v2).
+    pub fn freshness(&self) -> Option<&Freshness> {
+        self.freshness.as_ref()
     }
 
-    /// The signed timestamp.
-    pub fn signed_at(&self) -> UnixTime {
-        self.signed_at
-    }
-
-    /// The id of the key that verified it: a certificate serial or a `PUB_KEY_ID_…`.
+    /// The id of the key that verified it: a certificate serial, a `PUB_KEY_ID_…`, or `token-1` for the first token.
     pub fn signed_by(&self) -> &Arc<str> {
         &self.signed_by
+    }
+
+    /// How what the upstream says goes back to WeChat; none where WeChat asks for an acknowledgement alone.
+    pub fn reply_to(&self) -> Option<&message::ReplyTo> {
+        self.reply_to.as_ref()
     }
 
     /// The body as it was received and signed, for apps that go on verifying for themselves.
@@ -109,7 +131,8 @@ impl Authentic {
     #[cfg(test)]
     pub(crate) fn for_test(event: Event, nonce: &str, signed_at: UnixTime) -> Self {
         let received_body = event.body.clone();
-        Self { event, nonce: nonce.to_owned(), signed_at, signed_by: Arc::from("TEST"), received_body }
+        let freshness = Some(Freshness { nonce: nonce.to_owned(), signed_at });
+        Self { event: Box::new(event), freshness, signed_by: Arc::from("TEST"), reply_to: None, received_body }
     }
 }
 
@@ -117,45 +140,31 @@ impl Authentic {
 pub trait Refusal: std::error::Error {
     /// The stable reason.
     fn reason(&self) -> Reason;
-}
 
-impl Protocol {
-    /// Step 2: headers present, once each, well-formed; timestamp within the window; serial known. No crypto.
-    pub fn screen(&self, received: Received<'_>, now: UnixTime) -> Result<Screened, ScreenError> {
-        match self {
-            Self::PayV3(pay) => pay.screen(received, now).map(|s| Screened(ScreenedAs::PayV3(s))),
-        }
-    }
-
-    /// Step 3: the signature, over exactly `body`.
-    pub fn verify(&self, screened: Screened, body: Bytes) -> Result<Verified, VerifyError> {
-        match (self, screened.0) {
-            (Self::PayV3(_), ScreenedAs::PayV3(s)) => {
-                pay_v3::PayV3::verify(s, body).map(|v| Verified(VerifiedAs::PayV3(v)))
-            }
-        }
-    }
-
-    /// Step 4: decrypt, decode, and check that it belongs to this endpoint.
-    pub fn open(&self, verified: Verified) -> Result<Authentic, OpenError> {
-        match (self, verified.0) {
-            (Self::PayV3(pay), VerifiedAs::PayV3(v)) => pay.open(v),
-        }
-    }
-
-    /// The protocol's name in configuration and audit.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::PayV3(_) => "pay-v3",
-        }
-    }
-
-    /// Turns a reason into the protocol's own answer.
-    pub fn answer(&self, reason: Reason) -> Answer {
-        match self {
-            Self::PayV3(_) => answer::pay_v3(reason),
-        }
+    /// The key that it named, if that is all that is wrong.
+    fn unknown_key(&self) -> Option<&str> {
+        None
     }
 }
 
-pub use pay_v3::{OpenError, ScreenError, VerifyError};
+/// A refusal of whichever protocol.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refused {
+    /// The stable reason.
+    pub reason: Reason,
+    /// What the operator should know.
+    pub detail: String,
+    /// The key that it named, if no key of that name is known: a download may be due.
+    pub unknown_key: Option<String>,
+}
+
+impl<E: Refusal> From<E> for Refused {
+    fn from(refusal: E) -> Self {
+        Self {
+            reason: refusal.reason(),
+            detail: refusal.to_string(),
+            unknown_key: refusal.unknown_key().map(str::to_owned),
+        }
+    }
+}

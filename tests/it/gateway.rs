@@ -116,6 +116,20 @@ impl Gateway {
         let site = Site::new();
         let shop = Shop::start("127.0.0.1:0", SIGNING, behaviour).await.unwrap();
         site.write_config(store, shop.address(), more);
+        Self::of(site, shop).await
+    }
+
+    /// With further endpoints beside the usual one; `endpoints` writes them for a shop at this address.
+    pub(crate) async fn beside(endpoints: impl FnOnce(&Site, SocketAddr) -> String) -> Self {
+        let site = Site::new();
+        let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
+        site.write_config("memory:", shop.address(), "");
+        let text = std::fs::read_to_string(site.config()).unwrap() + &endpoints(&site, shop.address());
+        std::fs::write(site.config(), text).unwrap();
+        Self::of(site, shop).await
+    }
+
+    async fn of(site: Site, shop: Shop) -> Self {
         let app = App::start(site.load(), Clock::System).await.unwrap();
         // The memory store refuses what was signed in or before the second in which it began to remember.
         while unix_now() * 1000 <= app.gate().store().remembers_since().map_or(0, wxgate::clock::UnixTime::millis) {

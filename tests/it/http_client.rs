@@ -42,8 +42,10 @@ pub(crate) async fn request(
     raw(address, &bytes).await
 }
 
+/// As somebody on this machine asks, who knows the server by its address.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Response {
-    request(address, "GET", path, &[], b"").await.expect("an answer")
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    raw(address, request.as_bytes()).await.expect("an answer")
 }
 
 fn parse(answer: &[u8]) -> io::Result<Response> {

@@ -11,13 +11,13 @@ use crate::gateway::{SIGNING, Site, send};
 use crate::http_client;
 
 /// `wxgate run` on a site's configuration.
-struct Process {
+pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Process {
-    fn start(site: &Site) -> Self {
+    pub(crate) fn start(site: &Site) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wxgate"))
             .args(["run", "--log-json", "--config"])
             .arg(site.config())
@@ -47,13 +47,13 @@ impl Process {
     }
 
     /// Ends it in good order, so that every record is written.
-    async fn terminate(mut self) {
+    pub(crate) async fn terminate(mut self) {
         self.signal("-TERM");
         let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
         assert_eq!(status.code(), Some(0));
     }
 
-    fn kill_9(mut self) {
+    pub(crate) fn kill_9(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -160,5 +160,24 @@ async fn sighup_takes_a_good_file_and_keeps_the_last_good_one_over_a_bad() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(send(process.address, &site.sign(&site.event())).await.status, 404);
+    process.kill_9();
+}
+
+#[tokio::test]
+async fn a_changed_secret_file_is_taken_without_a_signal() {
+    let site = Site::new();
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
+    site.write_config("file:store.db", shop.address(), "");
+    let process = Process::start(&site);
+    let mut changed = Site::new();
+    changed.keys = site.keys.with_api_v3_key(*b"another APIv3 key of 32 letters!");
+    let sent = async || send(process.address, &changed.sign(&changed.event())).await.status;
+    assert_eq!(sent().await, 400, "it does not open");
+    std::fs::write(site.config().with_file_name("keys/apiv3.key"), changed.keys.merchant.api_v3_key).unwrap();
+    let begun = Instant::now();
+    while sent().await != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "not reloaded");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     process.kill_9();
 }

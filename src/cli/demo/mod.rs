@@ -3,6 +3,7 @@
 //! Ends with exit code 0 only if each expectation held.
 
 mod outcome;
+mod risk;
 mod site;
 
 use std::collections::HashMap;
@@ -121,6 +122,7 @@ async fn demo(args: &Args) -> Result<bool, DemoError> {
 
     let payments = pay_orders(&stage, args.orders).await?;
     let attacks = attack_gateway(&stage).await;
+    let acts = risk::play(&stage).await?;
     let Stage { site, keys: _, shop, app, wechat } = stage;
     let admin = app.admin_address();
     if args.keep {
@@ -129,7 +131,7 @@ async fn demo(args: &Args) -> Result<bool, DemoError> {
     let unsigned = shop.deliveries().iter().filter(|delivery| !delivery.signed).count();
     wechat.stop();
     app.shutdown().await;
-    let outcome = Outcome::new(payments, attacks, unsigned, &site.path().join("audit.ndjson"), begun.elapsed());
+    let outcome = Outcome::new(payments, attacks, acts, unsigned, &site.path().join("audit.ndjson"), begun.elapsed());
     if args.json {
         report::json(&outcome);
     } else {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::risk::Act;
 use crate::sim::attack::{CaseResult, Expectation};
 
 /// The paid orders.
@@ -36,6 +37,8 @@ pub(super) struct Outcome {
     held: bool,
     payments: Payments,
     attacks: Vec<Attack>,
+    /// Genuine callbacks that only rules can see through.
+    acts: Vec<Act>,
     /// Requests at the app without the gateway's signature.
     unsigned: usize,
     /// Audit records by reason.
@@ -79,9 +82,22 @@ impl Attack {
 }
 
 impl Outcome {
-    pub(super) fn new(payments: Payments, attacks: Vec<Attack>, unsigned: usize, audit: &Path, took: Duration) -> Self {
-        let held = payments.held() && attacks.iter().all(|attack| attack.held) && unsigned == 0;
-        Self { held, payments, attacks, unsigned, reasons: reasons(audit), seconds: took.as_secs_f64() }
+    pub(super) fn new(
+        payments: Payments,
+        attacks: Vec<Attack>,
+        mut acts: Vec<Act>,
+        unsigned: usize,
+        audit: &Path,
+        took: Duration,
+    ) -> Self {
+        for act in &mut acts {
+            act.judge(audit);
+        }
+        let held = payments.held()
+            && attacks.iter().all(|attack| attack.held)
+            && acts.iter().all(|act| act.held)
+            && unsigned == 0;
+        Self { held, payments, attacks, acts, unsigned, reasons: reasons(audit), seconds: took.as_secs_f64() }
     }
 
     pub(super) fn held(&self) -> bool {
@@ -115,6 +131,12 @@ impl fmt::Display for Outcome {
         for attack in &self.attacks {
             row(f, attack.name, &answers(&attack.answers), &attack.delivered.to_string(), attack.held)?;
         }
+        for act in &self.acts {
+            row(f, act.name, &format!("{} (held)", answers(&act.answers)), &act.delivered.to_string(), act.held)?;
+            for words in &act.explained {
+                writeln!(f, "    held by {words}")?;
+            }
+        }
         for (what, orders) in [("not delivered", &payments.missing), ("delivered more than once", &payments.repeated)] {
             if !orders.is_empty() {
                 writeln!(f, "{what}: {}", orders.join(", "))?;
@@ -131,12 +153,14 @@ impl fmt::Display for Outcome {
         writeln!(f, "\naudit: {}", reasons.join(", "))?;
         write!(
             f,
-            "{}: {} of {} paid orders delivered exactly once, {} of {} attacks held off, {} unsigned requests at the app, {:.1} s",
+            "{}: {} of {} paid orders delivered exactly once, {} of {} attacks held off, {} of {} seen by rules alone, {} unsigned requests at the app, {:.1} s",
             if self.held { "every expectation held" } else { "AN EXPECTATION DID NOT HOLD" },
             payments.delivered_once,
             payments.paid,
             self.attacks.iter().filter(|attack| attack.held).count(),
             self.attacks.len(),
+            self.acts.iter().filter(|act| act.held).count(),
+            self.acts.len(),
             self.unsigned,
             self.seconds
         )

@@ -4,11 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use crate::cli::starter_rules;
 use crate::config::{self, Config};
 use crate::sim::keys::Keys;
 
 /// Where WeChat calls the demo's gateway.
 pub(super) const NOTIFY_PATH: &str = "/notify/shop-pay";
+/// Where it calls the endpoint that rules judge.
+pub(super) const RISK_PATH: &str = "/notify/shop-risk";
+/// What is in shadow at first is enforced for the demo, as a team does after some weeks.
+const ENFORCED: &str = "apiVersion: wxgate.rules/v1\nkind: Overrides\nname: demo\nversion: 1\noverrides:\n  \
+    - { id: WXP-2001, of_version: 1, set: { mode: enforce }, why: the demo shows it }\n";
+
 /// The sample app's signing secret. It protects nothing: the demo listens on loopback and its keys are public.
 pub(super) const SIGNING_SECRET: &[u8] = b"the demo's secret, known to all.";
 
@@ -28,7 +35,14 @@ impl Site {
         let secret = format!("whsec_{}", base64_simd::STANDARD.encode_to_string(SIGNING_SECRET));
         std::fs::write(site.dir.join("keys/signing.key"), secret)?;
         std::fs::write(site.config(), configuration(keys, shop))?;
+        site.write_rules(keys)?;
         Ok(site)
+    }
+
+    fn write_rules(&self, keys: &Keys) -> io::Result<()> {
+        let dir = self.dir.join("rules");
+        starter_rules::write(&dir, &keys.merchant.mchid, &keys.merchant.appid)?;
+        std::fs::write(dir.join("demo.yaml"), ENFORCED)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -68,6 +82,9 @@ url = "file:store"
 [audit]
 path = "audit.ndjson"
 
+[rules]
+dir = "rules"
+
 [endpoint.shop-pay]
 path = "{NOTIFY_PATH}"
 protocol = "pay-v3"
@@ -77,6 +94,19 @@ keys.certificates = ["keys/wechatpay_cert.pem"]
 expect = {{ mchid = ["{mchid}"], appid = ["{appid}"] }}
 
 [endpoint.shop-pay.upstream]
+url = ["http://{shop}/events"]
+timeout = "2s"
+signing = {{ file = "keys/signing.key" }}
+
+[endpoint.shop-risk]
+path = "{RISK_PATH}"
+protocol = "pay-v3"
+rules = ["payment-core", "payment-risk"]
+keys.api_v3 = {{ file = "keys/apiv3.key" }}
+keys.certificates = ["keys/wechatpay_cert.pem"]
+expect = {{ mchid = ["{mchid}"], appid = ["{appid}"] }}
+
+[endpoint.shop-risk.upstream]
 url = ["http://{shop}/events"]
 timeout = "2s"
 signing = {{ file = "keys/signing.key" }}

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Exit, KeysArgs};
+use super::{Exit, KeysArgs, Protocol};
 use crate::cli::report::{json, result};
 use crate::sim::attack::{self, Case, CaseResult, Expectation};
 
@@ -17,6 +17,9 @@ pub(super) struct Args {
     /// Only the cases whose names contain one of these
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Whose cases: those of pay-v2 are for an endpoint with `sign_type = "MD5"`
+    #[arg(long, value_enum, default_value = "pay-v3")]
+    protocol: Protocol,
     /// Names the cases and what must come of them
     #[arg(long)]
     list: bool,
@@ -34,7 +37,11 @@ struct Attacked {
 pub(super) async fn run(args: &Args) -> Result<Exit, String> {
     let is_wanted =
         |case: &Case| args.only.is_empty() || args.only.iter().any(|part| case.name.contains(part.as_str()));
-    let cases: Vec<_> = attack::cases().into_iter().filter(is_wanted).collect();
+    let all = match args.protocol {
+        Protocol::PayV3 => attack::cases(),
+        Protocol::PayV2 => attack::pay_v2_cases(),
+    };
+    let cases: Vec<_> = all.into_iter().filter(is_wanted).collect();
     if cases.is_empty() {
         return Err("--only: no case has such a name, `--list` names all".to_owned());
     }

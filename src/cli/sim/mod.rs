@@ -2,6 +2,7 @@
 
 mod attack;
 mod load;
+mod push;
 mod send;
 mod serve;
 mod shop;
@@ -16,6 +17,7 @@ use clap::{Subcommand, ValueEnum};
 use super::Exit;
 use super::report::talk;
 use crate::sim::keys::{Keys, KeysError, SignedBy};
+use crate::sim::pay_v2::sign::SignType;
 
 /// A simulated WeChat: serve, send, load, attack.
 #[derive(clap::Args)]
@@ -49,6 +51,31 @@ struct KeysArgs {
 impl KeysArgs {
     fn load(&self) -> Result<Keys, KeysError> {
         self.keys.as_deref().map_or_else(|| Ok(Keys::bundled()), Keys::load)
+    }
+}
+
+/// The protocols that the simulator attacks by.
+#[derive(Clone, Copy, ValueEnum)]
+enum Protocol {
+    PayV3,
+    PayV2,
+}
+
+/// By what v2 notifications are signed.
+#[derive(Clone, Copy, ValueEnum)]
+enum V2SignType {
+    #[value(name = "MD5")]
+    Md5,
+    #[value(name = "HMAC-SHA256")]
+    HmacSha256,
+}
+
+impl From<V2SignType> for SignType {
+    fn from(by: V2SignType) -> Self {
+        match by {
+            V2SignType::Md5 => Self::Md5,
+            V2SignType::HmacSha256 => Self::HmacSha256,
+        }
     }
 }
 

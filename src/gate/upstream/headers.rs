@@ -3,10 +3,9 @@
 use aws_lc_rs::{hmac, rand};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::outgoing::Outgoing;
 use crate::clock::UnixTime;
-use crate::risk::Cleared;
 use crate::secret::Secret;
-use crate::store::Claimed;
 
 const CE_SPECVERSION: HeaderName = HeaderName::from_static("ce-specversion");
 const CE_ID: HeaderName = HeaderName::from_static("ce-id");
@@ -22,6 +21,7 @@ const WXGATE_RISK_SCORE: HeaderName = HeaderName::from_static("wxgate-risk-score
 const WXGATE_RISK_ACTION: HeaderName = HeaderName::from_static("wxgate-risk-action");
 const WXGATE_RISK_RULES: HeaderName = HeaderName::from_static("wxgate-risk-rules");
 const WXGATE_ATTEMPT: HeaderName = HeaderName::from_static("wxgate-attempt");
+const WXGATE_RELEASED_FROM: HeaderName = HeaderName::from_static("wxgate-released-from");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Names that only the gateway may write: by these prefixes the app knows that a value was checked. `x-wx-` is how
@@ -67,9 +67,8 @@ pub(super) fn passed_on(received: &HeaderMap) -> HeaderMap {
 }
 
 /// Writes everything but the signature: what the event is, and what the gateway thinks of it.
-pub(super) fn describe(headers: &mut HeaderMap, endpoint: &str, cleared: &Cleared<Claimed>) {
-    let claimed = cleared.subject();
-    let event = claimed.event();
+pub(super) fn describe(headers: &mut HeaderMap, endpoint: &str, outgoing: &Outgoing<'_>) {
+    let event = outgoing.event;
     if !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
@@ -84,10 +83,13 @@ pub(super) fn describe(headers: &mut HeaderMap, endpoint: &str, cleared: &Cleare
         put(headers, CE_TIME, &rfc3339(time));
     }
     put(headers, WXGATE_ENDPOINT, endpoint);
-    headers.insert(WXGATE_RISK_SCORE, HeaderValue::from(cleared.verdict().score));
-    headers.insert(WXGATE_RISK_ACTION, HeaderValue::from_static("allow"));
-    put(headers, WXGATE_RISK_RULES, &cleared.verdict().rules.join(","));
-    headers.insert(WXGATE_ATTEMPT, HeaderValue::from(claimed.attempt()));
+    headers.insert(WXGATE_RISK_SCORE, HeaderValue::from(outgoing.risk.score));
+    put(headers, WXGATE_RISK_ACTION, &outgoing.risk.action);
+    put(headers, WXGATE_RISK_RULES, &outgoing.risk.rules.join(","));
+    headers.insert(WXGATE_ATTEMPT, HeaderValue::from(outgoing.attempt));
+    if let Some(queue) = outgoing.released_from {
+        headers.insert(WXGATE_RELEASED_FROM, HeaderValue::from_static(queue.name()));
+    }
     put(headers, TRACEPARENT, &traceparent());
 }
 

@@ -1,6 +1,7 @@
 //! The one way out: forwards cleared events to the merchant app, and nothing else.
 //!
-//! What it takes is a [`Cleared<Claimed>`]: an event that was verified, is ours alone, and that the policy let through.
+//! What it takes is a [`Cleared<Claimed>`]: an event that was verified, is ours alone, and that the policy let through. Or an
+//! [`Opened`]: such an event that waited in a queue, under a seal that only the gateway can make.
 //! There is no function here that takes bytes from a stranger.
 //!
 //! ```compile_fail,E0308
@@ -11,6 +12,7 @@
 //! ```
 
 mod headers;
+mod outgoing;
 mod pool;
 
 use std::sync::Arc;
@@ -25,10 +27,12 @@ use crate::clock::UnixTime;
 use crate::reason::Reason;
 use crate::risk::Cleared;
 use crate::secret::Secret;
-use crate::store::Claimed;
+use crate::store::{Claimed, Opened};
 use headers::Signer;
-use pool::SendError;
+use outgoing::Outgoing;
+use pool::{Reply, SendError};
 
+pub(super) use outgoing::verdict_as_json;
 pub use pool::Pool;
 
 /// How long a target that could not be reached is passed over while another one is up.
@@ -43,6 +47,8 @@ pub struct Settings {
     pub format: Format,
     /// Longest time from the first byte out to the last byte in, connecting included.
     pub timeout: Duration,
+    /// When WeChat is answered.
+    pub ack: Ack,
     /// Standard Webhooks secrets, decoded (without `whsec_`), newest first; each signs.
     pub signing: Vec<Secret>,
 }
@@ -56,15 +62,25 @@ pub enum Format {
     Original,
 }
 
+/// `upstream.ack`: what has to be done before WeChat is told that its event was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// The app has answered.
+    AfterUpstream,
+    /// The event is stored; it is delivered in the background.
+    AfterStore,
+}
+
 /// Proof that the upstream took an event: it answered 2xx. Only [`Upstream::forward`] makes one.
 ///
 /// ```compile_fail,E0451
-/// let forged = wxgate::gate::upstream::Delivered { status: 200 }; // private field
+/// let forged = wxgate::gate::upstream::Delivered { status: 200, reply: None }; // private fields
 /// ```
 #[derive(Debug)]
 #[must_use = "a delivered event is to be committed"]
 pub struct Delivered {
     status: u16,
+    reply: Option<Bytes>,
 }
 
 /// Why an event was not delivered. WeChat's schedule is the retry.
@@ -76,6 +92,9 @@ pub enum UpstreamError {
         /// What it answered.
         status: u16,
     },
+    /// It answered 2xx and asks for the event again, in the words of message push.
+    #[error("the upstream answered 2xx with an ErrCode that is not 0: it wants the push again")]
+    WantsRetry,
     /// It could not be reached, or broke off.
     #[error("the upstream {target} cannot be reached: {cause}")]
     Unreachable {
@@ -96,7 +115,7 @@ impl UpstreamError {
     /// The stable reason.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::Refused { .. } => Reason::UpstreamRefused,
+            Self::Refused { .. } | Self::WantsRetry => Reason::UpstreamRefused,
             Self::Unreachable { .. } => Reason::UpstreamUnreachable,
             Self::Timeout { .. } => Reason::UpstreamTimeout,
         }
@@ -106,6 +125,7 @@ impl UpstreamError {
     pub const fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status } => Some(*status),
+            Self::WantsRetry => Some(200),
             Self::Unreachable { .. } | Self::Timeout { .. } => None,
         }
     }
@@ -116,6 +136,11 @@ impl Delivered {
     pub const fn status(&self) -> u16 {
         self.status
     }
+
+    /// What it answered, for protocols that carry an answer back; none if it was too long, or broke off.
+    pub fn reply(&self) -> Option<&Bytes> {
+        self.reply.as_ref()
+    }
 }
 
 /// The merchant app of one endpoint.
@@ -125,6 +150,7 @@ pub struct Upstream {
     next: AtomicUsize,
     format: Format,
     timeout: Duration,
+    ack: Ack,
     signer: Signer,
 }
 
@@ -160,6 +186,7 @@ impl Upstream {
             next: AtomicUsize::new(0),
             format: settings.format,
             timeout: settings.timeout,
+            ack: settings.ack,
             signer: Signer::new(&settings.signing),
         }
     }
@@ -169,6 +196,11 @@ impl Upstream {
         self.timeout
     }
 
+    /// When WeChat is answered.
+    pub fn ack(&self) -> Ack {
+        self.ack
+    }
+
     /// Step 7: one attempt. A target that cannot be connected to costs a try of the next one, not the attempt.
     pub async fn forward(
         &self,
@@ -176,35 +208,39 @@ impl Upstream {
         event: &Cleared<Claimed>,
         attempt: Attempt<'_>,
     ) -> Result<Delivered, UpstreamError> {
-        match tokio::time::timeout(self.timeout, self.try_targets(pool, event, attempt)).await {
-            Ok(Ok(status)) if (200..300).contains(&status) => Ok(Delivered { status }),
-            Ok(Ok(status)) => Err(UpstreamError::Refused { status }),
+        self.send(pool, &Outgoing::cleared(event, attempt.received), attempt.now).await
+    }
+
+    /// One attempt at what waited in a queue.
+    pub async fn deliver(&self, pool: &Pool, row: &Opened, now: UnixTime) -> Result<Delivered, UpstreamError> {
+        self.send(pool, &Outgoing::opened(row), now).await
+    }
+
+    async fn send(&self, pool: &Pool, outgoing: &Outgoing<'_>, now: UnixTime) -> Result<Delivered, UpstreamError> {
+        match tokio::time::timeout(self.timeout, self.try_targets(pool, outgoing, now)).await {
+            Ok(Ok(Reply { status, body })) if (200..300).contains(&status) => Ok(Delivered { status, reply: body }),
+            Ok(Ok(Reply { status, .. })) => Err(UpstreamError::Refused { status }),
             Ok(Err(error)) => Err(error),
             Err(_elapsed) => Err(UpstreamError::Timeout { limit: self.timeout }),
         }
     }
 
-    async fn try_targets(
-        &self,
-        pool: &Pool,
-        event: &Cleared<Claimed>,
-        attempt: Attempt<'_>,
-    ) -> Result<u16, UpstreamError> {
-        let headers = self.headers(event, attempt);
+    async fn try_targets(&self, pool: &Pool, outgoing: &Outgoing<'_>, now: UnixTime) -> Result<Reply, UpstreamError> {
         let body = match self.format {
-            Format::Event => event.subject().event().body.clone(),
-            Format::Original => event.subject().authentic().received_body().clone(),
+            Format::Event => &outgoing.event.body,
+            Format::Original => outgoing.received_body,
         };
+        let headers = self.headers(outgoing, body, now);
         let mut last = None;
-        for target in self.in_turn(attempt.now) {
-            let request = || target.request(&headers, &body);
+        for target in self.in_turn(now) {
+            let request = || target.request(&headers, body);
             match pool.send(&target.authority, request).await {
-                Ok(status) => {
+                Ok(reply) => {
                     target.down_until.store(0, Ordering::Relaxed);
-                    return Ok(status);
+                    return Ok(reply);
                 }
                 Err(SendError::Connect(cause)) => {
-                    target.down_until.store(attempt.now.plus(DOWN_FOR).millis(), Ordering::Relaxed);
+                    target.down_until.store(now.plus(DOWN_FOR).millis(), Ordering::Relaxed);
                     last = Some(target.unreachable(cause.to_string()));
                 }
                 Err(SendError::Broken(cause)) => return Err(target.unreachable(cause.to_string())),
@@ -225,17 +261,13 @@ impl Upstream {
         turn.clone().filter(move |t| is_up(t)).chain(turn.filter(move |t| !is_up(t)))
     }
 
-    fn headers(&self, event: &Cleared<Claimed>, attempt: Attempt<'_>) -> HeaderMap {
+    fn headers(&self, outgoing: &Outgoing<'_>, body: &Bytes, now: UnixTime) -> HeaderMap {
         let mut headers = match self.format {
             Format::Event => HeaderMap::with_capacity(24),
-            Format::Original => headers::passed_on(attempt.received),
+            Format::Original => headers::passed_on(outgoing.received_headers),
         };
-        headers::describe(&mut headers, &self.endpoint, event);
-        let body = match self.format {
-            Format::Event => &event.subject().event().body,
-            Format::Original => event.subject().authentic().received_body(),
-        };
-        self.signer.sign(&mut headers, &event.subject().idempotency_key(), attempt.now, body);
+        headers::describe(&mut headers, &self.endpoint, outgoing);
+        self.signer.sign(&mut headers, &outgoing.idempotency_key, now, body);
         headers
     }
 }

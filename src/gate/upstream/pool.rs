@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Collected, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ const MAX_IDLE: usize = 256;
 const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Longest time to connect; the attempt's own deadline may be shorter.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// How much of an answer is read to keep its connection; of a longer one only the status counts.
+/// How much of an answer is read, in bytes; of a longer one only the status counts.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// Idle connections by authority (`host:port`).
@@ -31,6 +31,14 @@ pub struct Pool {
 struct Idle {
     sender: SendRequest<Full<Bytes>>,
     since: Instant,
+}
+
+/// What an upstream answered.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// None if it was longer than is read, or broke off.
+    pub(super) body: Option<Bytes>,
 }
 
 /// Why a request got no answer.
@@ -45,7 +53,7 @@ pub(super) enum SendError {
 }
 
 impl Pool {
-    /// Sends what `request` makes and gives the status of the answer.
+    /// Sends what `request` makes and gives the answer.
     ///
     /// A kept connection that turns out to be closed is no failure: the server may close it at any moment. What was not
     /// written goes to the next one; what may have been read is made again once, on a new connection. The upstream may
@@ -54,7 +62,7 @@ impl Pool {
         &self,
         authority: &Arc<str>,
         request: impl Fn() -> Request<Full<Bytes>>,
-    ) -> Result<u16, SendError> {
+    ) -> Result<Reply, SendError> {
         while let Some(mut sender) = self.take(authority) {
             match sender.try_send_request(request()).await {
                 Ok(response) => return Ok(self.finish(authority, sender, response).await),
@@ -76,13 +84,13 @@ impl Pool {
         authority: &Arc<str>,
         mut sender: SendRequest<Full<Bytes>>,
         response: http::Response<hyper::body::Incoming>,
-    ) -> u16 {
+    ) -> Reply {
         let status = response.status().as_u16();
-        let drained = Limited::new(response.into_body(), MAX_ANSWER).collect().await.is_ok();
-        if drained && sender.ready().await.is_ok() {
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.ok().map(Collected::to_bytes);
+        if body.is_some() && sender.ready().await.is_ok() {
             self.put(authority, sender);
         }
-        status
+        Reply { status, body }
     }
 
     fn take(&self, authority: &str) -> Option<SendRequest<Full<Bytes>>> {
@@ -168,7 +176,7 @@ mod tests {
         let (authority, connections) = server(10).await;
         let pool = Pool::default();
         for _ in 0..5 {
-            assert_eq!(pool.send(&authority, get).await.unwrap(), 204);
+            assert_eq!(pool.send(&authority, get).await.unwrap().status, 204);
         }
         assert_eq!(connections.load(Ordering::SeqCst), 1);
     }
@@ -178,7 +186,7 @@ mod tests {
         let (authority, connections) = server(1).await;
         let pool = Pool::default();
         for _ in 0..3 {
-            assert_eq!(pool.send(&authority, get).await.unwrap(), 204);
+            assert_eq!(pool.send(&authority, get).await.unwrap().status, 204);
         }
         assert_eq!(connections.load(Ordering::SeqCst), 3);
     }

@@ -4,6 +4,7 @@
 mod content;
 mod framing;
 mod head;
+mod pay_v2;
 mod replay;
 mod scene;
 mod signature;
@@ -71,9 +72,14 @@ pub struct CaseResult {
     pub failure: Option<String>,
 }
 
-/// All cases.
+/// All cases of WeChat Pay APIv3.
 pub fn cases() -> Vec<Case> {
     [signature::CASES, head::CASES, replay::CASES, content::CASES, framing::CASES].concat()
+}
+
+/// All cases of WeChat Pay v2, for an endpoint that takes MD5.
+pub fn pay_v2_cases() -> Vec<Case> {
+    pay_v2::CASES.to_vec()
 }
 
 impl Case {
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_kebab_case() {
-        let cases = cases();
+        let cases = [cases(), pay_v2_cases()].concat();
         let names: HashSet<_> = cases.iter().map(|case| case.name).collect();
         assert_eq!(names.len(), cases.len());
         for name in names {
@@ -192,7 +198,7 @@ mod tests {
         let keys = Keys::bundled();
         let target =
             Target { address: "127.0.0.1:9".parse().unwrap(), host: "gateway.test".into(), path: "/notify".into() };
-        for case in cases() {
+        for case in [cases(), pay_v2_cases()].concat() {
             let shots = (case.shots)(&Scene::new(&keys, &target));
             assert!(!shots.is_empty(), "{}", case.name);
             let wants_success = shots.iter().any(|shot| matches!(shot.want, Want::Success | Want::SuccessOrBusy));
@@ -218,7 +224,9 @@ mod tests {
             }
         });
         let keys = Keys::bundled();
-        for case in cases().into_iter().filter(|case| case.expectation != Expectation::DeliveredOnce) {
+        for case in
+            [cases(), pay_v2_cases()].concat().into_iter().filter(|case| case.expectation != Expectation::DeliveredOnce)
+        {
             let result = case.run(&url, &keys).await;
             assert!(!result.held, "{}: {result:?}", case.name);
         }

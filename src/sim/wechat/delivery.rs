@@ -107,8 +107,8 @@ async fn attempt(state: &Arc<State>, event: &Event, by: SignedBy, url: &str) -> 
 async fn tell(state: &Arc<State>, event: &Event, by: SignedBy, target: Target, at: i64) -> Option<u16> {
     let address = target.address;
     // Signing takes milliseconds, too long for a thread on which others wait for their answers.
-    let (of, event) = (Arc::clone(state), event.clone());
-    let signing = move || event.callback(&of.settings.keys, by, &target.path, at).to_http(&target.host);
+    let (keys, event) = (state.keys(), event.clone());
+    let signing = move || event.callback(&keys, by, &target.path, at).to_http(&target.host);
     let message = tokio::task::spawn_blocking(signing).await.ok()?;
     wire::exchange(address, &message, state.settings.answer_within).await.ok().map(|answer| answer.status)
 }

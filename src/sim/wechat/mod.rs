@@ -6,6 +6,7 @@ mod service;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::api::ApiError;
-use super::keys::{Keys, SignedBy};
+use super::keys::{Keys, Listed, SignedBy};
 use super::notify::{Event, unix_now};
 use super::sample;
 use orders::Orders;
@@ -61,7 +62,13 @@ pub struct Wechat {
 
 struct State {
     settings: Settings,
+    /// The keys of now.
+    keys: Mutex<Arc<Keys>>,
     signed_by: Mutex<SignedBy>,
+    /// What `/v3/certificates` lists.
+    listed: Mutex<Vec<Listed>>,
+    /// Requests to it.
+    downloads: AtomicUsize,
     orders: Mutex<Orders>,
     deliveries: Mutex<Vec<Delivery>>,
     /// How many deliveries are under way.
@@ -76,6 +83,9 @@ impl Wechat {
         let listener = TcpListener::bind(&settings.listen).await?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
+            keys: Mutex::new(Arc::new(settings.keys.clone())),
+            listed: Mutex::new(vec![settings.keys.platform.listed()]),
+            downloads: AtomicUsize::new(0),
             settings,
             signed_by: Mutex::new(SignedBy::Certificate),
             orders: Mutex::default(),
@@ -96,6 +106,23 @@ impl Wechat {
     /// From now on new notifications are signed with this key; tries of older ones keep theirs.
     pub fn sign_with(&self, by: SignedBy) {
         *lock(&self.state.signed_by) = by;
+    }
+
+    /// From now on notifications, their further tries, and answers of the API are made with these keys. What the API lists
+    /// stays: in life a new certificate is listed before it signs.
+    pub fn change_keys(&self, keys: Keys) {
+        *lock(&self.state.keys) = Arc::new(keys);
+    }
+
+    /// What the API lists as platform certificates. Nothing: the merchant has public keys alone, and is told that there are
+    /// none.
+    pub fn list_certificates(&self, certificates: Vec<Listed>) {
+        *lock(&self.state.listed) = certificates;
+    }
+
+    /// How often the certificates were asked for, whether or not the request was authorized.
+    pub fn downloads(&self) -> usize {
+        self.state.downloads.load(Ordering::SeqCst)
     }
 
     /// A user scans `code_url` and pays. The result is WeChat's `transaction_id`; the notification is on its way. Must be
@@ -134,6 +161,10 @@ impl Drop for Wechat {
 }
 
 impl State {
+    fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&lock(&self.keys))
+    }
+
     fn pay(self: &Arc<Self>, code_url: &str) -> Result<String, ApiError> {
         let paid = lock(&self.orders).pay(code_url, unix_now())?;
         let sample = sample::find("payment-native").expect("a sample of this name is in the list");

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -16,12 +17,15 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{State, lock};
 use crate::sim::api::{self, ApiError, Signed};
+use crate::sim::keys::Listed;
 use crate::sim::notify::{SIGNATURE_TYPE, unix_now};
 use crate::sim::sample::rfc3339;
 use crate::sim::sign;
 
 /// Largest request, in bytes.
 const MAX_REQUEST: usize = 64 * 1024;
+
+const CERTIFICATES: &str = "/v3/certificates";
 
 #[derive(Deserialize)]
 struct Scan {
@@ -63,7 +67,11 @@ fn route(state: &Arc<State>, head: &http::request::Parts, body: &[u8]) -> Result
         let deliveries = lock(&state.deliveries).clone();
         return serde_json::to_value(deliveries).map_err(|error| ApiError::new(500, "SYSTEM_ERROR", error.to_string()));
     }
-    let merchant = &state.settings.keys.merchant;
+    if path == CERTIFICATES {
+        state.downloads.fetch_add(1, Ordering::SeqCst);
+    }
+    let keys = state.keys();
+    let merchant = &keys.merchant;
     let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let authorization = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let signed = Signed { method: head.method.as_str(), target, body };
@@ -74,7 +82,7 @@ fn route(state: &Arc<State>, head: &http::request::Parts, body: &[u8]) -> Result
             let notify_url = state.settings.notify_url.as_deref();
             Ok(json!({ "code_url": lock(&state.orders).create(merchant, notify_url, body)? }))
         }
-        ("GET", "/v3/certificates", _) => Ok(certificates(state)),
+        ("GET", CERTIFICATES, _) => certificates(state),
         ("GET", _, Some(out_trade_no)) => {
             let mchid = head.uri.query().and_then(|query| query.strip_prefix("mchid="));
             if mchid != Some(merchant.mchid.as_str()) {
@@ -90,24 +98,29 @@ fn route(state: &Arc<State>, head: &http::request::Parts, body: &[u8]) -> Result
     }
 }
 
-/// The platform certificate, encrypted for the merchant (WeChat Pay APIv3, "Get platform certificates").
-fn certificates(state: &State) -> Value {
-    let keys = &state.settings.keys;
-    let nonce = sign::random_text::<12>();
-    let pem = keys.platform.certificate_pem.as_bytes();
-    let ciphertext = sign::seal(&keys.merchant.api_v3_key, &nonce, "certificate", pem);
-    json!({ "data": [{
-        "serial_no": keys.platform.certificate_serial,
-        // What both `Keys::generate` and the bundled certificates say: 2024-01-01 to 2044-01-01, UTC.
-        "effective_time": rfc3339(1_704_067_200),
-        "expire_time": rfc3339(2_335_219_200),
-        "encrypt_certificate": {
-            "algorithm": "AEAD_AES_256_GCM",
-            "nonce": nonce,
-            "associated_data": "certificate",
-            "ciphertext": ciphertext,
-        },
-    }] })
+/// The platform certificates, encrypted for the merchant (WeChat Pay APIv3, "Get platform certificates").
+fn certificates(state: &State) -> Result<Value, ApiError> {
+    let (keys, listed) = (state.keys(), lock(&state.listed).clone());
+    if listed.is_empty() {
+        return Err(ApiError::new(404, "RESOURCE_NOT_EXISTS", "the merchant has no platform certificate"));
+    }
+    let entry = |certificate: &Listed| {
+        let nonce = sign::random_text::<12>();
+        let ciphertext = sign::seal(&keys.merchant.api_v3_key, &nonce, "certificate", certificate.pem.as_bytes());
+        json!({
+            "serial_no": certificate.serial,
+            // What all certificates made here say: 2024-01-01 to 2044-01-01, UTC.
+            "effective_time": rfc3339(1_704_067_200),
+            "expire_time": rfc3339(2_335_219_200),
+            "encrypt_certificate": {
+                "algorithm": "AEAD_AES_256_GCM",
+                "nonce": nonce,
+                "associated_data": "certificate",
+                "ciphertext": ciphertext,
+            },
+        })
+    };
+    Ok(json!({ "data": listed.iter().map(entry).collect::<Vec<_>>() }))
 }
 
 /// The answer, signed as WeChat signs its answers.
@@ -118,7 +131,8 @@ fn answer(state: &State, result: Result<Value, ApiError>) -> Response<Full<Bytes
         Err(error) => (error.status, json!({ "code": error.code, "message": error.message }).to_string()),
     };
     let (timestamp, nonce) = (unix_now().to_string(), sign::random_text::<32>());
-    let (key, serial) = state.settings.keys.platform.signer(*lock(&state.signed_by));
+    let keys = state.keys();
+    let (key, serial) = keys.platform.signer(*lock(&state.signed_by));
     let signature = key.sign(&sign::callback_message(&timestamp, &nonce, body.as_bytes()));
     let response = Response::builder()
         .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))

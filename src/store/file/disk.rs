@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The end of a name that counts for nothing yet.
-pub(super) const UNFINISHED: &str = ".new";
+pub(in crate::store) const UNFINISHED: &str = ".new";
 
 /// Where journals are made.
 pub(super) trait Disk: Send {
@@ -47,31 +47,31 @@ impl Medium for File {
     }
 }
 
-/// Files of the store are for its owner alone: held events are payments.
-pub(super) fn private() -> OpenOptions {
+/// Files of the store are for its owner alone: what waits in its queues is payments.
+pub(in crate::store) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
 }
 
 /// Whether somebody can help by making space.
-pub(super) fn no_space(error: &io::Error) -> bool {
+pub(in crate::store) fn no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Waits until the names in a directory are on the disk.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
 /// Gives a file its name once all of it is on the disk: there is the old file, or the whole new one.
-pub(super) fn publish(unfinished: &Path, name: &Path, dir: &Path) -> io::Result<()> {
+pub(in crate::store) fn publish(unfinished: &Path, name: &Path, dir: &Path) -> io::Result<()> {
     fs::rename(unfinished, name)?;
     sync_dir(dir)
 }
 
 /// Writes a file whole: after a crash there is all of it or none.
-pub(super) fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::store) fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = dir.join(format!("{name}{UNFINISHED}"));
     let mut file = private().write(true).create(true).truncate(true).open(&unfinished)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());

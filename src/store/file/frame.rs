@@ -12,29 +12,22 @@
 //! later frame says that it had been durable. The first frame of a file holds [`Row::Start`], the last [`Row::End`] if the
 //! file was closed.
 
-use crate::clock::UnixTime;
-use crate::store::engine::Lease;
-use crate::store::index::{EventRow, Flight, Key, Record, Seconds};
+use super::row::{Reader, Row};
 
 const MAGIC: [u8; 4] = *b"wxg\x01";
-const HEAD: usize = 20;
+pub(super) const HEAD: usize = 20;
 
 /// Largest run of records in one frame. A longer one is damage.
 pub(super) const MOST_BYTES: usize = 1 << 20;
 
-/// The version of this form. A file of another version is refused, never guessed at.
-const VERSION: u32 = 1;
-
-/// What stands in a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Row {
-    /// The file's number, and the version of its form.
-    Start { version: u32, number: u64 },
-    /// A change of the index.
-    Change(Record),
-    /// Nothing comes after this.
-    End { rows: u64 },
-}
+/// The version of this form. Files of older versions are read: they hold fewer kinds of records. A file of a newer one is
+/// refused, never guessed at.
+///
+/// | version | new in it |
+/// |---:|---|
+/// | 1 | nonces and events |
+/// | 2 | counters, orders, lists |
+pub(super) const VERSION: u32 = 2;
 
 /// What was read of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,22 +42,24 @@ pub(super) struct Scan {
     pub(super) is_closed: bool,
 }
 
-/// Damage that is not a torn tail.
+/// Damage that is not a torn tail, or a file that is not for this gateway.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Damage {
     #[error("a frame is damaged, and a later one shows that it had been confirmed")]
     Middle { at: usize },
     #[error("a frame holds a record of an unknown kind; it may be of a newer version of the gateway")]
     Record { at: usize },
-    #[error("the first frame is missing or of another version than {VERSION}")]
+    #[error("the first frame is missing or damaged")]
     Start,
+    #[error("it is of version {version}")]
+    Version { version: u32 },
 }
 
 impl Damage {
     pub(super) fn at(&self) -> usize {
         match self {
             Self::Middle { at } | Self::Record { at } => *at,
-            Self::Start => 0,
+            Self::Start | Self::Version { .. } => 0,
         }
     }
 }
@@ -94,17 +89,17 @@ pub(super) fn end(rows: u64, durable: u64, into: &mut Vec<u8>) {
     frame(&records, durable, into);
 }
 
-/// Reads a file from its start: `change` sees every change of every whole frame.
-pub(super) fn scan(file: &[u8], mut change: impl FnMut(Record)) -> Result<Scan, Damage> {
-    let mut scan = Scan { number: start_of(file).ok_or(Damage::Start)?, changes: 0, end: 0, is_closed: false };
+/// Reads a file from its start: `change` sees every change and every registration of every whole frame.
+pub(super) fn scan(file: &[u8], mut change: impl FnMut(Row)) -> Result<Scan, Damage> {
+    let mut scan = Scan { number: start_of(file)?, changes: 0, end: 0, is_closed: false };
     while let Some(frame) = Frame::read(file, scan.end) {
         let mut rows = Reader(frame.records);
-        while !rows.0.is_empty() {
+        while !rows.is_empty() {
             match Row::read(&mut rows).ok_or(Damage::Record { at: scan.end })? {
                 Row::Start { .. } => {}
-                Row::Change(record) => {
+                row @ (Row::Change(_) | Row::Counted(_) | Row::Registration(_)) => {
                     scan.changes = scan.changes.saturating_add(1);
-                    change(record);
+                    change(row);
                 }
                 Row::End { .. } => scan.is_closed = true,
             }
@@ -123,10 +118,14 @@ pub(super) fn scan(file: &[u8], mut change: impl FnMut(Record)) -> Result<Scan, 
     Ok(scan)
 }
 
-fn start_of(file: &[u8]) -> Option<u64> {
-    match Row::read(&mut Reader(Frame::read(file, 0)?.records))? {
-        Row::Start { version: VERSION, number } => Some(number),
-        Row::Start { .. } | Row::Change(_) | Row::End { .. } => None,
+fn start_of(file: &[u8]) -> Result<u64, Damage> {
+    let first = Frame::read(file, 0).and_then(|frame| Row::read(&mut Reader(frame.records)));
+    match first {
+        Some(Row::Start { version: 1..=VERSION, number }) => Ok(number),
+        Some(Row::Start { version: version @ 1.., .. }) => Err(Damage::Version { version }),
+        Some(Row::Start { .. } | Row::Change(_) | Row::Counted(_) | Row::Registration(_) | Row::End { .. }) | None => {
+            Err(Damage::Start)
+        }
     }
 }
 
@@ -162,122 +161,16 @@ impl<'a> Frame<'a> {
     }
 }
 
-const NONCE: u8 = 1;
-const KNOWN: u8 = 2;
-const IN_FLIGHT: u8 = 3;
-const DONE: u8 = 4;
-const RELEASED: u8 = 5;
-const START: u8 = 16;
-const END: u8 = 17;
-
-impl Row {
-    pub(super) fn write(&self, into: &mut Vec<u8>) {
-        let mut put = |parts: &[&[u8]]| parts.iter().for_each(|part| into.extend_from_slice(part));
-        match self {
-            Self::Start { version, number } => put(&[&[START], &version.to_le_bytes(), &number.to_le_bytes()]),
-            Self::End { rows } => put(&[&[END], &rows.to_le_bytes()]),
-            Self::Change(Record::Nonce { key, until }) => put(&[&[NONCE], &key.0, &until.0.to_le_bytes()]),
-            Self::Change(Record::Released { key, lease }) => put(&[&[RELEASED], &key.0, &lease.0.to_le_bytes()]),
-            Self::Change(Record::Known { key, row }) => put(&[&[KNOWN], &key.0, &written(row)]),
-            Self::Change(Record::Done { key, row }) => put(&[&[DONE], &key.0, &written(row)]),
-            Self::Change(Record::InFlight { key, row, flight }) => {
-                let ends = flight.ends.millis().to_le_bytes();
-                put(&[&[IN_FLIGHT], &key.0, &written(row), &flight.lease.0.to_le_bytes(), &ends]);
-            }
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let [kind] = reader.take()?;
-        Some(match kind {
-            START => Self::Start { version: u32::from_le_bytes(reader.take()?), number: reader.number()? },
-            END => Self::End { rows: reader.number()? },
-            NONCE => {
-                let key = Key(reader.take()?);
-                Self::Change(Record::Nonce { key, until: Seconds(u32::from_le_bytes(reader.take()?)) })
-            }
-            RELEASED => {
-                let key = Key(reader.take()?);
-                Self::Change(Record::Released { key, lease: Lease(reader.number()?) })
-            }
-            KNOWN => {
-                let key = Key(reader.take()?);
-                Self::Change(Record::Known { key, row: reader.row(false)? })
-            }
-            DONE => {
-                let key = Key(reader.take()?);
-                Self::Change(Record::Done { key, row: reader.row(true)? })
-            }
-            IN_FLIGHT => {
-                let (key, row) = (Key(reader.take()?), reader.row(false)?);
-                let lease = Lease(reader.number()?);
-                let ends = UnixTime::from_millis(i64::from_le_bytes(reader.take()?));
-                Self::Change(Record::InFlight { key, row, flight: Flight { lease, ends } })
-            }
-            _ => return None,
-        })
-    }
-}
-
-/// Content, until, attempt. Whether it is done is the kind of its record.
-fn written(row: &EventRow) -> [u8; 14] {
-    let mut bytes = [0; 14];
-    let (content, rest) = bytes.split_at_mut(8);
-    let (until, attempt) = rest.split_at_mut(4);
-    content.copy_from_slice(&row.content);
-    until.copy_from_slice(&row.until.0.to_le_bytes());
-    attempt.copy_from_slice(&row.attempt.to_le_bytes());
-    bytes
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn row(&mut self, is_done: bool) -> Option<EventRow> {
-        Some(EventRow {
-            content: self.take()?,
-            until: Seconds(u32::from_le_bytes(self.take()?)),
-            attempt: u16::from_le_bytes(self.take()?),
-            is_done,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::row::tests::rows;
     use super::*;
-
-    fn rows() -> impl Strategy<Value = Record> {
-        let key = any::<[u8; 16]>().prop_map(Key);
-        let row = (any::<[u8; 8]>(), any::<u32>(), any::<u16>());
-        (0..5_u8, key, row, any::<u64>(), any::<i64>()).prop_map(|(kind, key, row, lease, ends)| {
-            let (content, until, attempt) = row;
-            let row = EventRow { content, until: Seconds(until), attempt, is_done: kind == 3 };
-            let lease = Lease(lease);
-            match kind {
-                0 => Record::Nonce { key, until: Seconds(until) },
-                1 => Record::Known { key, row },
-                2 => Record::InFlight { key, row, flight: Flight { lease, ends: UnixTime::from_millis(ends) } },
-                3 => Record::Done { key, row },
-                _ => Record::Released { key, lease },
-            }
-        })
-    }
+    use crate::store::index::{Key, Record, Seconds};
 
     /// A file in which each frame was confirmed before the next was written, and where each frame begins.
-    fn file(frames: &[Vec<Record>]) -> (Vec<u8>, Vec<usize>) {
+    fn file(frames: &[Vec<Row>]) -> (Vec<u8>, Vec<usize>) {
         let mut file = Vec::new();
         let mut starts = Vec::new();
         start(7, &mut file);
@@ -285,7 +178,7 @@ mod tests {
             starts.push(file.len());
             let mut bytes = Vec::new();
             for record in records {
-                Row::Change(*record).write(&mut bytes);
+                record.write(&mut bytes);
             }
             let durable = file.len() as u64;
             frame(&bytes, durable, &mut file);
@@ -293,7 +186,7 @@ mod tests {
         (file, starts)
     }
 
-    fn read(file: &[u8]) -> Result<(Vec<Record>, Scan), Damage> {
+    fn read(file: &[u8]) -> Result<(Vec<Row>, Scan), Damage> {
         let mut records = Vec::new();
         let scan = scan(file, |record| records.push(record))?;
         Ok((records, scan))
@@ -335,7 +228,7 @@ mod tests {
                     prop_assert_eq!(Some(told), damaged, "a confirmed frame was damaged");
                     prop_assert!(told < last);
                 }
-                Err(Damage::Record { .. }) => prop_assert!(false, "the checksum let it through"),
+                Err(Damage::Record { .. } | Damage::Version { .. }) => prop_assert!(false, "the checksum let it through"),
                 // Only what nothing shows to have been confirmed may be cut.
                 Ok((records, _)) => {
                     prop_assert!(at >= last);
@@ -347,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_closed_file_tells_damage_in_its_last_frame() {
-        let record = Record::Nonce { key: Key([1; 16]), until: Seconds(5) };
+        let record = Row::Change(Record::Nonce { key: Key([1; 16]), until: Seconds(5) });
         let (mut bytes, starts) = file(&[vec![record]]);
         let durable = bytes.len() as u64;
         end(1, durable, &mut bytes);
@@ -356,12 +249,17 @@ mod tests {
         assert_eq!(read(&bytes), Err(Damage::Middle { at: starts[0] }));
     }
 
-    #[test]
-    fn another_version_is_refused() {
-        let mut bytes = Vec::new();
-        let mut rows = Vec::new();
-        Row::Start { version: VERSION + 1, number: 1 }.write(&mut rows);
+    fn of_version(version: u32) -> Vec<u8> {
+        let (mut bytes, mut rows) = (Vec::new(), Vec::new());
+        Row::Start { version, number: 1 }.write(&mut rows);
         frame(&rows, 0, &mut bytes);
-        assert_eq!(read(&bytes), Err(Damage::Start));
+        bytes
+    }
+
+    #[test]
+    fn older_versions_are_read_and_newer_ones_are_refused_by_their_name() {
+        assert_eq!(read(&of_version(1)).unwrap().1.number, 1);
+        assert_eq!(read(&of_version(0)), Err(Damage::Start));
+        assert_eq!(read(&of_version(VERSION + 1)), Err(Damage::Version { version: VERSION + 1 }));
     }
 }

@@ -89,6 +89,9 @@ impl Journal {
 
     /// All that was appended is on the disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
+        if self.durable == self.end {
+            return Ok(());
+        }
         self.medium.sync_data()?;
         self.durable = self.end;
         Ok(())

@@ -1,7 +1,7 @@
 //! `file:PATH` — one node, durable, restart-safe: the index in memory, and a journal of its changes on the disk.
 //!
-//! PATH is a directory: `lock`, `journal-N` (changes, appended), `snapshot-N` (everything before journal N) and `held/`
-//! (one JSON file for each event that is kept for a person). Why an own journal and not an embedded database:
+//! PATH is a directory: `lock`, `journal-N` (changes, appended), `snapshot-N` (everything before journal N), and for the
+//! queues `queue/` and `seal.key` ([`super::queue`]). Why an own journal and not an embedded database:
 //! docs/decisions/0001-embedded-store.md.
 //!
 //! # What is durable when
@@ -10,7 +10,9 @@
 //!
 //! | step | its records | waits for a sync |
 //! |---|---|---|
-//! | claimed | nonce, in flight | no |
+//! | claimed | nonce, in flight, its counters and what it was told of them | no |
+//! | counted | counters and what the event was told of them | no |
+//! | an order, a list | one | yes |
 //! | duplicate, in-flight, id-conflict | nonce | yes: the callback is about to be answered |
 //! | replayed | none | no |
 //! | done, released | one | yes; it comes after the claim's records in the same journal, so the same sync covers those |
@@ -38,18 +40,19 @@
 //!
 //! No callback ever blocks its thread on a disk: it queues, and awaits.
 
+mod counted;
 mod disk;
 mod frame;
 mod health;
 mod journal;
 mod recovery;
+mod row;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::fs::{self, DirBuilder, TryLockError};
-use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,17 +63,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::engine::{Ask, Lease, Reply, Settlement};
-use super::held::Held;
-use super::index::Index;
-use super::{OpenError, StoreError};
+use super::engine::{Ask, CountAsk, Digest, Lease, PutOrder, Reply, Settlement};
+use super::index::{Index, Registration};
+use super::{ListPage, OpenError, Registered, StoreError};
+use crate::clock::UnixTime;
+use crate::risk::ask::{Counted, ListAsk, Order};
 use disk::{Disk, SystemDisk};
+pub(super) use disk::{UNFINISHED, no_space, private, publish, sync_dir, write_whole};
 use health::Health;
 use journal::Journal;
 use writer::{Entry, Writer};
-
-/// The directory of events that are kept for a person.
-const HELD: &str = "held";
 
 /// What tests make smaller.
 #[derive(Clone, Copy)]
@@ -108,9 +110,8 @@ impl FileEngine {
 
     fn open_on(disk: Box<dyn Disk>, dir: &Path, bounds: Bounds) -> Result<Self, OpenError> {
         let failed = |cause| OpenError::Io { path: dir.to_owned(), cause };
-        DirBuilder::new().recursive(true).mode(0o700).create(dir.join(HELD)).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let lock = lock(dir)?;
-        let held = count_held(dir).map_err(failed)?;
         let recovered = recovery::recover(dir)?;
         let journal = Journal::create(&*disk, dir, recovered.next).and_then(|journal| journal.publish(dir));
         let (index, health, queued) =
@@ -118,13 +119,13 @@ impl FileEngine {
         let (queue, entries) = mpsc::unbounded_channel();
         let writer = Writer {
             queue: entries,
+            sender: queue.downgrade(),
             queued: Arc::clone(&queued),
             index: Arc::clone(&index),
             health: Arc::clone(&health),
             disk,
             dir: dir.to_owned(),
             journal: Some(journal.map_err(failed)?),
-            held,
             closed_size: recovered.journal_size,
             closed: recovered.journals,
             compact_at: bounds.compact_least.saturating_add(recovered.snapshot_size),
@@ -138,21 +139,18 @@ impl FileEngine {
     }
 
     pub(super) async fn claim(&self, ask: &Ask<'_>) -> Result<Reply, StoreError> {
-        self.health.check()?;
-        if self.queued.load(Ordering::Acquire) >= self.bounds.queue {
-            return Err(StoreError::Busy);
-        }
+        self.check_room()?;
         let mut used = None;
         let lease = Lease(self.leases.fetch_add(1, Ordering::Relaxed));
         let reply = self.index.claim(ask, lease, |claim| {
-            let done = if let Reply::Claimed { .. } = claim.reply {
+            let done = if claim.is_claimed {
                 None // its end comes after it in the journal
             } else {
                 let (done, waiting) = oneshot::channel();
                 used = Some(waiting);
                 Some(done)
             };
-            self.send(Entry::Records { records: [Some(claim.used), claim.change], done });
+            self.send(Entry::Records { records: [claim.used, claim.change], counted: claim.counted, done });
         })?;
         if let Some(used) = used {
             self.wait(used).await?;
@@ -171,13 +169,78 @@ impl FileEngine {
     }
 
     fn end(&self, settlement: &Settlement<'_>, done: Option<writer::Done>) {
-        self.index.settle(settlement, |record| self.send(Entry::Records { records: [Some(record), None], done }));
+        self.index.settle(settlement, |record| {
+            self.send(Entry::Records { records: [Some(record), None], counted: Vec::new(), done });
+        });
     }
 
-    pub(super) async fn keep(&self, held: Held) -> Result<(), StoreError> {
+    /// Not synced, as a claim is not: the claim's end comes after it in the journal.
+    pub(super) fn count(&self, ask: &CountAsk<'_>) -> Result<Vec<Option<Counted>>, StoreError> {
         self.health.check()?;
+        Ok(self.index.count(ask, |counted| self.send(Entry::Records { records: [None; 2], counted, done: None })))
+    }
+
+    pub(super) fn counters_refused(&self) -> u64 {
+        self.index.counters_refused()
+    }
+
+    pub(super) async fn put_orders(
+        &self,
+        endpoint: &str,
+        orders: Vec<PutOrder>,
+        now: UnixTime,
+    ) -> Result<Vec<Registered>, StoreError> {
+        self.check_room()?;
+        let put = |order| self.index.put_order(endpoint, order, now, |registration| self.register(registration));
+        let registered = orders.into_iter().map(put).collect::<Result<_, _>>()?;
+        self.sync().await?;
+        Ok(registered)
+    }
+
+    pub(super) fn order(&self, endpoint: &str, order: Digest, now: UnixTime) -> Result<Option<Order>, StoreError> {
+        self.health.check()?;
+        Ok(self.index.order(endpoint, order, now))
+    }
+
+    pub(super) async fn list_add(&self, entry: &ListAsk, until: UnixTime, now: UnixTime) -> Result<bool, StoreError> {
+        self.check_room()?;
+        let is_new = self.index.list_add(entry, until, now, |registration| self.register(registration))?;
+        self.sync().await?;
+        Ok(is_new)
+    }
+
+    pub(super) async fn list_remove(&self, entry: &ListAsk, now: UnixTime) -> Result<bool, StoreError> {
+        self.check_room()?;
+        let was_there = self.index.list_remove(entry, now, |registration| self.register(registration));
+        self.sync().await?;
+        Ok(was_there)
+    }
+
+    pub(super) fn list_show(
+        &self,
+        list: &str,
+        after: Option<&str>,
+        most: usize,
+        now: UnixTime,
+    ) -> Result<ListPage, StoreError> {
+        self.health.check()?;
+        Ok(self.index.list_show(list, after, most, now))
+    }
+
+    fn register(&self, registration: Registration) {
+        self.send(Entry::Registration(registration));
+    }
+
+    /// Whether something new may be taken.
+    fn check_room(&self) -> Result<(), StoreError> {
+        self.health.check()?;
+        if self.queued.load(Ordering::Acquire) >= self.bounds.queue { Err(StoreError::Busy) } else { Ok(()) }
+    }
+
+    /// Waits until everything that was sent before is durable.
+    async fn sync(&self) -> Result<(), StoreError> {
         let (done, waiting) = oneshot::channel();
-        self.send(Entry::Keep { held: Box::new(held), done });
+        self.send(Entry::Records { records: [None; 2], counted: Vec::new(), done: Some(done) });
         self.wait(waiting).await
     }
 
@@ -229,24 +292,10 @@ impl FileEngine {
     }
 }
 
-/// How many events are kept, without what a crash left unfinished.
-fn count_held(dir: &Path) -> io::Result<usize> {
-    let mut count: usize = 0;
-    for entry in fs::read_dir(dir.join(HELD))? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().ends_with(disk::UNFINISHED) {
-            fs::remove_file(entry.path())?;
-        } else {
-            count = count.saturating_add(1);
-        }
-    }
-    Ok(count)
-}
-
 /// The lock belongs to the open file, so it ends with the process, however that ends.
 fn lock(dir: &Path) -> Result<fs::File, OpenError> {
     let path = dir.join("lock");
-    let opened = disk::private().write(true).create(true).truncate(false).open(&path);
+    let opened = private().write(true).create(true).truncate(false).open(&path);
     let file = opened.map_err(|cause| OpenError::Io { path: path.clone(), cause })?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -7,7 +7,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::disk;
-use super::frame::{self, Scan};
+use super::frame::{self, Damage, Scan};
+use super::row::Row;
 use super::{journal, snapshot};
 use crate::store::OpenError;
 use crate::store::index::{Index, Runs};
@@ -131,14 +132,19 @@ impl Recovered {
 
     fn apply(&mut self, path: &Path, number: u64, bytes: &[u8]) -> Result<Scan, OpenError> {
         let mut runs = Runs::new();
-        let scan = frame::scan(bytes, |record| {
-            runs.push(record);
-            if runs.are_many() {
-                self.index.apply(&mut runs);
+        let scan = frame::scan(bytes, |row| match row {
+            Row::Change(record) => {
+                runs.push(record);
+                if runs.are_many() {
+                    self.index.apply(&mut runs);
+                }
             }
+            Row::Counted(records) => records.into_iter().for_each(|record| runs.push(record)),
+            Row::Registration(registration) => self.index.apply_registration(registration),
+            Row::Start { .. } | Row::End { .. } => {}
         });
         self.index.apply(&mut runs);
-        let scan = scan.map_err(|damage| damaged(path, damage.at(), &damage.to_string()))?;
+        let scan = scan.map_err(|damage| refused(path, &damage))?;
         if scan.number != number {
             return Err(damaged(path, 0, &format!("the file says that its number is {}", scan.number)));
         }
@@ -159,6 +165,15 @@ fn cut(path: &Path, end: u64) -> io::Result<()> {
 
 fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
     fs::read(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })
+}
+
+fn refused(path: &Path, damage: &Damage) -> OpenError {
+    match *damage {
+        Damage::Version { version } => OpenError::Newer { path: path.to_owned(), version, known: frame::VERSION },
+        Damage::Start | Damage::Middle { .. } | Damage::Record { .. } => {
+            damaged(path, damage.at(), &damage.to_string())
+        }
+    }
 }
 
 fn damaged(path: &Path, at: usize, what: &str) -> OpenError {

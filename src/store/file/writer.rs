@@ -1,27 +1,32 @@
 //! The one thread that writes. Callbacks put their records into its queue and wait, if they must, for the sync that covers
 //! them; what comes while a sync is under way shares the next one (group commit).
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{fs, io};
+use std::{fs, io, mem};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::disk::{self, Disk};
-use super::frame::{self, Row};
+use super::disk::Disk;
+use super::frame;
 use super::health::Health;
 use super::journal::{AppendError, Journal};
+use super::row::{self, Row};
 use super::{recovery, snapshot};
-use crate::store::held::Held;
-use crate::store::index::{Index, Record};
-use crate::store::{StoreError, digest};
+use crate::store::StoreError;
+use crate::store::index::{Index, Record, Registration};
 
-/// Most entries that share one frame. An entry has at most two records of at most 47 bytes.
+/// Most entries that are taken at a time, to be written together and synced once.
 const BATCH: usize = 4096;
-const _: () = assert!(BATCH * 2 * 47 <= frame::MOST_BYTES, "a full batch does not fit into a frame");
+
+/// A frame takes no more entries when it has this many bytes. What one entry brings stays in one frame, so that after a crash
+/// there is all of it or nothing; it is far less than the rest of a frame, since
+/// [`MOST_COUNTERS`](crate::risk::ask::MOST_COUNTERS) bounds it.
+const A_FRAME: usize = frame::MOST_BYTES / 2;
 
 /// How often a full disk is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(200);
@@ -29,24 +34,23 @@ const RETRY_AFTER: Duration = Duration::from_millis(200);
 /// How many journals may lie there before they are put together: each restart begins one.
 const MOST_JOURNALS: u64 = 8;
 
-/// Most events in the held queue.
-pub(super) const MOST_HELD: usize = 100_000;
-
 /// Tells that something is on the disk, or why not.
 pub(super) type Done = oneshot::Sender<Result<(), StoreError>>;
 
 /// What callbacks ask of the writer.
 pub(super) enum Entry {
     /// Write these; if somebody waits, sync.
-    Records { records: [Option<Record>; 2], done: Option<Done> },
-    /// Write a held event into a file of its own, and sync.
-    Keep { held: Box<Held>, done: Done },
+    Records { records: [Option<Record>; 2], counted: Vec<Record>, done: Option<Done> },
+    /// Write this.
+    Registration(Registration),
     /// Write everything out, close the files, and let go of the lock.
     Close { done: Done },
 }
 
 pub(super) struct Writer {
     pub(super) queue: mpsc::UnboundedReceiver<Entry>,
+    /// For a compaction, which must not keep the writer alive.
+    pub(super) sender: mpsc::WeakUnboundedSender<Entry>,
     /// Entries in the queue; callbacks stop claiming when there are too many.
     pub(super) queued: Arc<AtomicUsize>,
     pub(super) index: Arc<Index>,
@@ -54,7 +58,6 @@ pub(super) struct Writer {
     pub(super) disk: Box<dyn Disk>,
     pub(super) dir: PathBuf,
     pub(super) journal: Option<Journal>,
-    pub(super) held: usize,
     /// The size of what journals before the current one hold since the last snapshot, and how many there are.
     pub(super) closed_size: u64,
     pub(super) closed: u64,
@@ -77,6 +80,8 @@ pub(super) struct Compaction {
 #[derive(Default)]
 struct Turn {
     records: Vec<u8>,
+    /// What goes before `records`, frame by frame.
+    full: VecDeque<Vec<u8>>,
     waiting: Vec<Done>,
     closing: Option<Done>,
     /// Nothing comes after this: what cannot be written now will not be.
@@ -93,7 +98,7 @@ impl Writer {
                 break; // the engine is gone: a close that nobody waits for
             }
             self.queued.fetch_sub(received, Ordering::AcqRel);
-            self.take(&mut entries, &mut turn);
+            Self::take(&mut entries, &mut turn);
             self.write(&mut turn);
             if turn.is_last {
                 break;
@@ -103,21 +108,25 @@ impl Writer {
         self.finish(turn);
     }
 
-    /// Sorts entries into what is written and who waits; held events are written at once.
-    fn take(&mut self, entries: &mut Vec<Entry>, turn: &mut Turn) {
+    /// Sorts entries into what is written and who waits.
+    fn take(entries: &mut Vec<Entry>, turn: &mut Turn) {
         for entry in entries.drain(..) {
             match entry {
-                Entry::Records { records, done } => {
-                    for record in records.into_iter().flatten() {
-                        Row::Change(record).write(&mut turn.records);
+                Entry::Records { records, counted, done } => {
+                    for record in records.iter().flatten() {
+                        row::write_record(record, &mut turn.records);
                     }
+                    row::write_counted(&counted, &mut turn.records);
                     turn.waiting.extend(done);
                 }
-                Entry::Keep { held, done } => answer(done, self.keep(&held)),
+                Entry::Registration(registration) => Row::Registration(registration).write(&mut turn.records),
                 Entry::Close { done } => {
                     turn.closing = Some(done);
                     turn.is_last = true;
                 }
+            }
+            if turn.records.len() >= A_FRAME {
+                turn.full.push_back(mem::take(&mut turn.records));
             }
         }
     }
@@ -132,6 +141,7 @@ impl Writer {
             }
             turn.waiting.drain(..).for_each(|done| answer(done, Err(trouble.clone())));
             if !can_pass {
+                turn.full.clear();
                 turn.records.clear();
                 return;
             }
@@ -148,6 +158,10 @@ impl Writer {
     fn write_once(&mut self, turn: &mut Turn) -> Result<(), StoreError> {
         self.health.check().or_else(|trouble| if is_failed(&trouble) { Err(trouble) } else { Ok(()) })?;
         let Some(journal) = &mut self.journal else { return Err(StoreError::Closed) };
+        while let Some(frame) = turn.full.front() {
+            journal.append(frame).map_err(trouble)?;
+            turn.full.pop_front();
+        }
         if !turn.records.is_empty() {
             journal.append(&turn.records).map_err(trouble)?;
             turn.records.clear();
@@ -159,11 +173,10 @@ impl Writer {
     }
 
     /// The ends of claims that were under way come while the disk is full. They are as many as the claims: no new one is
-    /// taken. They are written with the rest, so a frame may not grow beyond what one holds.
+    /// taken. They are written with the rest.
     fn answer_while_full(&mut self, turn: &mut Turn, trouble: &StoreError) {
-        let room = frame::MOST_BYTES.saturating_sub(turn.records.len()) / (2 * 47);
         let mut entries = Vec::new();
-        while entries.len() < room.min(BATCH) {
+        while entries.len() < BATCH {
             match self.queue.try_recv() {
                 Ok(entry) => entries.push(entry),
                 Err(mpsc::error::TryRecvError::Empty) => break,
@@ -174,34 +187,8 @@ impl Writer {
             }
         }
         self.queued.fetch_sub(entries.len(), Ordering::AcqRel);
-        self.take(&mut entries, turn);
+        Self::take(&mut entries, turn);
         turn.waiting.drain(..).for_each(|done| answer(done, Err(trouble.clone())));
-    }
-
-    /// One file for each held event: they are few, a person looks at them, and one by one they go.
-    fn keep(&mut self, held: &Held) -> Result<(), StoreError> {
-        let (event, content) = held.name();
-        let dir = self.dir.join(super::HELD);
-        let name = format!("{}-{}.json", digest::hex(&event), digest::hex(&content));
-        if dir.join(&name).exists() {
-            return Ok(()); // only whole files have this name, and they are durable
-        }
-        if self.held >= MOST_HELD {
-            self.held = super::count_held(&self.dir).unwrap_or(self.held); // a person may have removed some
-        }
-        if self.held >= MOST_HELD {
-            return Err(StoreError::HeldFull { events: self.held });
-        }
-        // A failure concerns this event alone: nothing else says that it is kept.
-        disk::write_whole(&dir, &name, &held.to_json()).map_err(|error| {
-            if disk::no_space(&error) {
-                StoreError::DiskFull
-            } else {
-                StoreError::NotKept { cause: Arc::from(error.to_string()) }
-            }
-        })?;
-        self.held = self.held.saturating_add(1);
-        Ok(())
     }
 
     /// Puts journals together when they have grown. Failing to is no harm but to the size of the directory.
@@ -264,8 +251,10 @@ impl Writer {
     fn begin_compaction(&self, number: u64) -> Option<Compaction> {
         let stop = Arc::new(AtomicBool::new(false));
         let (index, dir, stopped) = (Arc::clone(&self.index), self.dir.clone(), Arc::clone(&stop));
+        let (sender, queued) = (self.sender.clone(), Arc::clone(&self.queued));
         let work = move || {
-            let size = snapshot::write(&dir, number, &index, index.latest(), &stopped)?;
+            let durable = || sync(&sender, &queued);
+            let size = snapshot::write(&dir, number, &index, index.latest(), &stopped, durable)?;
             recovery::remove_before(&dir, number)?;
             Ok(size)
         };
@@ -301,11 +290,11 @@ impl Writer {
         while let Ok(entry) = self.queue.try_recv() {
             entries.push(entry);
             if entries.len() == BATCH {
-                self.take(&mut entries, &mut turn);
+                Self::take(&mut entries, &mut turn);
                 self.write(&mut turn);
             }
         }
-        self.take(&mut entries, &mut turn);
+        Self::take(&mut entries, &mut turn);
         self.write(&mut turn);
         if let Some(compaction) = self.compaction.take() {
             compaction.stop.store(true, Ordering::Relaxed);
@@ -322,6 +311,16 @@ impl Writer {
             answer(done, closed);
         }
     }
+}
+
+/// Waits, on a thread that may, until everything that was queued before is durable.
+fn sync(sender: &mpsc::WeakUnboundedSender<Entry>, queued: &AtomicUsize) -> io::Result<()> {
+    let (done, waiting) = oneshot::channel();
+    let Some(sender) = sender.upgrade() else { return Err(io::ErrorKind::Interrupted.into()) };
+    queued.fetch_add(1, Ordering::AcqRel);
+    drop(sender.send(Entry::Records { records: [None; 2], counted: Vec::new(), done: Some(done) }));
+    drop(sender);
+    waiting.blocking_recv().map_err(|_| io::ErrorKind::Interrupted)?.map_err(io::Error::other)
 }
 
 fn is_failed(trouble: &StoreError) -> bool {

@@ -1,6 +1,8 @@
 //! WeChat Pay APIv3 notifications (protocol 1). `screen` judges the head, this file verifies and opens, `resource`
 //! reads what was inside.
 
+pub mod certificates;
+pub mod diagnosis;
 mod resource;
 mod screen;
 #[cfg(test)]
@@ -13,8 +15,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::json::{self, At, JsonError, Take};
-use super::key::{ApiV3Key, VerifyingKey};
-use super::{Authentic, Refusal};
+use super::key::{ApiV3Key, SharedKeys, VerifyingKey};
+use super::{Authentic, Freshness, Refusal};
 use crate::reason::Reason;
 
 pub use screen::ScreenError;
@@ -29,8 +31,10 @@ const MAX_NAME: usize = 128;
 pub struct Settings {
     /// Largest distance between `Wechatpay-Timestamp` and our clock, past or future; at the distance itself it is refused.
     pub window: Duration,
-    /// Keys that may sign, by id. At least one.
+    /// Keys that may sign, by id. At least one, unless certificates are downloaded.
     pub verifying_keys: Vec<VerifyingKey>,
+    /// Certificates that may sign as well, as whoever downloads them has them.
+    pub downloaded: SharedKeys,
     /// APIv3 keys, newest first; more than one while the key rotates.
     pub api_v3: Vec<ApiV3Key>,
     /// Merchants that this endpoint serves; empty: any.
@@ -44,6 +48,7 @@ pub struct Settings {
 pub struct PayV3 {
     window: Duration,
     verifying_keys: Vec<Arc<VerifyingKey>>,
+    downloaded: SharedKeys,
     api_v3: Vec<ApiV3Key>,
     mchids: Vec<String>,
     appids: Vec<String>,
@@ -130,13 +135,19 @@ impl Refusal for OpenError {
 impl PayV3 {
     /// An endpoint's protocol from its keys and bindings.
     pub fn new(settings: Settings) -> Self {
-        let Settings { window, verifying_keys, api_v3, mchids, appids } = settings;
-        Self { window, verifying_keys: verifying_keys.into_iter().map(Arc::new).collect(), api_v3, mchids, appids }
+        let Settings { window, verifying_keys, downloaded, api_v3, mchids, appids } = settings;
+        let verifying_keys = verifying_keys.into_iter().map(Arc::new).collect();
+        Self { window, verifying_keys, downloaded, api_v3, mchids, appids }
     }
 
-    /// Ids of the keys that may sign, with the end of their validity.
-    pub fn verifying_keys(&self) -> impl Iterator<Item = &VerifyingKey> {
-        self.verifying_keys.iter().map(|key| &**key)
+    /// The configured keys that may sign.
+    pub fn verifying_keys(&self) -> &[Arc<VerifyingKey>] {
+        &self.verifying_keys
+    }
+
+    /// The downloaded certificates that may sign now.
+    pub fn downloaded(&self) -> &SharedKeys {
+        &self.downloaded
     }
 
     pub(super) fn verify(screened: Screened, body: Bytes) -> Result<Verified, VerifyError> {
@@ -166,12 +177,18 @@ impl PayV3 {
         let time = envelope.create_time.as_deref().and_then(resource::parse_time);
         let event = found.into_event(id.into_owned(), kind, time, plaintext.clone());
         Ok(Authentic {
-            event,
-            nonce: screened.nonce().to_owned(),
-            signed_at: screened.signed_at(),
+            event: Box::new(event),
+            freshness: Some(Freshness { nonce: screened.nonce().to_owned(), signed_at: screened.signed_at() }),
             signed_by: Arc::clone(screened.key_id()),
+            reply_to: None,
             received_body: body,
         })
+    }
+
+    /// Step 4 without step 3, for [`super::fuzzing`].
+    #[cfg(fuzzing)]
+    pub(super) fn open_unverified(&self, body: Bytes) -> Result<Authentic, OpenError> {
+        self.open(Verified { screened: Screened::for_fuzzing(&self.verifying_keys), body })
     }
 
     /// The newest key first; during a rotation messages of both come.
@@ -180,6 +197,14 @@ impl PayV3 {
             base64_simd::STANDARD.decode_to_vec(ciphertext.as_bytes()).map_err(|_| OpenError::BadCiphertext)?;
         let open = |key: &ApiV3Key| key.cipher().open(nonce.as_bytes(), associated_data.as_bytes(), &ciphertext);
         self.api_v3.iter().find_map(open).ok_or(OpenError::BadCiphertext)
+    }
+}
+
+/// What reads a decrypted resource, for [`super::fuzzing`].
+#[cfg(fuzzing)]
+pub(super) fn read_resource(plaintext: Bytes) {
+    if let Ok(found) = resource::read(&plaintext) {
+        drop(found.into_event(String::new(), String::new(), None, plaintext.clone()));
     }
 }
 

@@ -201,6 +201,7 @@ impl<'de> Resource<'de> {
             amount_transfer: self.transfer_amount.or(self.total_amount),
             currency: owned(self.currency),
             body,
+            ..Event::default()
         }
     }
 }

@@ -2,33 +2,31 @@
 //! order of protocol section 0: method, headers once each, probe, signature type, timestamp, key, form of the signature.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 
+use super::super::head::{self, TimestampError};
 use super::super::key::VerifyingKey;
 use super::super::{Received, Refusal};
 use super::PayV3;
 use crate::clock::UnixTime;
 use crate::reason::Reason;
 
-const TIMESTAMP: HeaderName = HeaderName::from_static("wechatpay-timestamp");
-const NONCE: HeaderName = HeaderName::from_static("wechatpay-nonce");
-const SERIAL: HeaderName = HeaderName::from_static("wechatpay-serial");
-const SIGNATURE: HeaderName = HeaderName::from_static("wechatpay-signature");
-const SIGNATURE_TYPE: HeaderName = HeaderName::from_static("wechatpay-signature-type");
+pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("wechatpay-timestamp");
+pub(super) const NONCE: HeaderName = HeaderName::from_static("wechatpay-nonce");
+pub(super) const SERIAL: HeaderName = HeaderName::from_static("wechatpay-serial");
+pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("wechatpay-signature");
+pub(super) const SIGNATURE_TYPE: HeaderName = HeaderName::from_static("wechatpay-signature-type");
 
 /// The one type of signature that is supported; also meant where none is named (protocol 1.2).
 const RSA: &[u8] = b"WECHATPAY2-SHA256-RSA2048";
 /// What WeChat's signature probes begin with (protocol 1.6).
-const PROBE: &[u8] = b"WECHATPAY/SIGNTEST/";
+pub(super) const PROBE: &[u8] = b"WECHATPAY/SIGNTEST/";
 /// Longest values in bytes. WeChat's nonces have 32, its ids 45; the signature of the largest key has 684.
 const MAX_NONCE: usize = 128;
 const MAX_SERIAL: usize = 128;
 const MAX_SIGNATURE: usize = 1024;
-/// How far a certificate's validity is stretched on both sides: clocks differ, and a callback may be late.
-const VALIDITY_TOLERANCE: Duration = Duration::from_hours(24);
 
 /// See [`super::super::Screened`].
 #[derive(Debug)]
@@ -104,6 +102,23 @@ impl Refusal for ScreenError {
             Self::SignatureLength => Reason::BadSignature,
         }
     }
+
+    fn unknown_key(&self) -> Option<&str> {
+        match self {
+            Self::UnknownSerial(serial) => Some(serial),
+            Self::Method
+            | Self::Missing(_)
+            | Self::Repeated(_)
+            | Self::Form(_)
+            | Self::Compressed
+            | Self::Probe
+            | Self::SignatureType
+            | Self::Timestamp
+            | Self::Window { .. }
+            | Self::Expired(_)
+            | Self::SignatureLength => None,
+        }
+    }
 }
 
 impl PayV3 {
@@ -119,7 +134,9 @@ impl PayV3 {
         if signature.as_bytes().starts_with(PROBE) {
             return Err(ScreenError::Probe);
         }
-        is_plain(headers)?;
+        if !head::is_plain(headers) {
+            return Err(ScreenError::Compressed);
+        }
         is_rsa(headers)?;
         let signed_at = self.within_window(timestamp, now)?;
         if nonce.len() > MAX_NONCE || !nonce.as_bytes().iter().all(|byte| byte.is_ascii_graphic() && *byte != b',') {
@@ -130,32 +147,26 @@ impl PayV3 {
         if signature.len() != key.rsa().signature_len() {
             return Err(ScreenError::SignatureLength);
         }
-        Ok(Screened { timestamp: timestamp.clone(), nonce: nonce.clone(), signature, signed_at, key: Arc::clone(key) })
+        Ok(Screened { timestamp: timestamp.clone(), nonce: nonce.clone(), signature, signed_at, key })
     }
 
-    /// At the window's own length a timestamp is refused already, on both sides (protocol 1.5).
     fn within_window(&self, timestamp: &HeaderValue, now: UnixTime) -> Result<UnixTime, ScreenError> {
-        let signed_at = UnixTime::from_secs(seconds(timestamp.as_bytes()).ok_or(ScreenError::Timestamp)?);
-        let now = UnixTime::from_secs(now.secs());
-        let (distance, side) = (now.since(signed_at).max(signed_at.since(now)), signed_at > now);
-        if distance < self.window {
-            return Ok(signed_at);
-        }
-        let side = if side { "ahead of" } else { "behind" };
-        Err(ScreenError::Window { seconds: distance.as_secs(), side, window: self.window.as_secs() })
+        head::timestamp(timestamp.as_bytes(), now, self.window).map_err(|error| match error {
+            TimestampError::Form => ScreenError::Timestamp,
+            TimestampError::Window { seconds, side, window } => ScreenError::Window { seconds, side, window },
+        })
     }
 
-    /// The key is chosen by the serial of this message, never by a mode (protocol 1.4).
-    fn key_named(&self, serial: &HeaderValue, now: UnixTime) -> Result<&Arc<VerifyingKey>, ScreenError> {
+    /// The key is chosen by the serial of this message, never by a mode (protocol 1.4). Configured keys come first.
+    fn key_named(&self, serial: &HeaderValue, now: UnixTime) -> Result<Arc<VerifyingKey>, ScreenError> {
         if serial.len() > MAX_SERIAL {
             return Err(ScreenError::Form(SERIAL));
         }
         let name = serial.to_str().map_err(|_| ScreenError::Form(SERIAL))?;
-        let key = self.verifying_keys.iter().find(|key| key.is_named(name));
+        let downloaded = self.downloaded.load();
+        let key = self.verifying_keys.iter().chain(downloaded.iter()).find(|key| key.is_named(name));
         let key = key.ok_or_else(|| ScreenError::UnknownSerial(name.escape_default().to_string()))?;
-        let ended = key.not_after().is_some_and(|end| end.plus(VALIDITY_TOLERANCE) < now);
-        let not_begun = key.not_before().is_some_and(|begin| begin.minus(VALIDITY_TOLERANCE) > now);
-        if ended || not_begun { Err(ScreenError::Expired(Arc::clone(key.id()))) } else { Ok(key) }
+        if key.is_valid(now) { Ok(Arc::clone(key)) } else { Err(ScreenError::Expired(Arc::clone(key.id()))) }
     }
 }
 
@@ -163,6 +174,17 @@ impl Screened {
     /// Whether the signature is the key's over these bytes.
     pub(super) fn signs(&self, body: &[u8]) -> bool {
         self.key.rsa().verifies(self.timestamp.as_bytes(), self.nonce.as_bytes(), body, &self.signature)
+    }
+
+    #[cfg(fuzzing)]
+    pub(super) fn for_fuzzing(keys: &[Arc<VerifyingKey>]) -> Self {
+        Self {
+            timestamp: HeaderValue::from_static("0"),
+            nonce: HeaderValue::from_static("n"),
+            signature: Vec::new(),
+            signed_at: UnixTime::default(),
+            key: Arc::clone(keys.first().expect("an endpoint has a key")),
+        }
     }
 
     pub(super) fn nonce(&self) -> &str {
@@ -180,7 +202,7 @@ impl Screened {
 }
 
 /// A header that must be there, once: two values, even equal ones, could be judged by one and signed by the other.
-fn once(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, ScreenError> {
+pub(super) fn once(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, ScreenError> {
     let mut values = headers.get_all(&name).iter();
     match (values.next(), values.next()) {
         (None, _) => Err(ScreenError::Missing(name)),
@@ -190,18 +212,8 @@ fn once(headers: &HeaderMap, name: HeaderName) -> Result<&HeaderValue, ScreenErr
     }
 }
 
-/// WeChat never compresses (protocol 1.1).
-fn is_plain(headers: &HeaderMap) -> Result<(), ScreenError> {
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    if encodings.all(|value| value.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        Ok(())
-    } else {
-        Err(ScreenError::Compressed)
-    }
-}
-
 /// Absent or empty means RSA; what is unknown is refused, never ignored (protocol 1.2).
-fn is_rsa(headers: &HeaderMap) -> Result<(), ScreenError> {
+pub(super) fn is_rsa(headers: &HeaderMap) -> Result<(), ScreenError> {
     let mut types = headers.get_all(SIGNATURE_TYPE).iter();
     match (types.next(), types.next()) {
         (_, Some(_)) => Err(ScreenError::Repeated(SIGNATURE_TYPE)),
@@ -210,17 +222,8 @@ fn is_rsa(headers: &HeaderMap) -> Result<(), ScreenError> {
     }
 }
 
-/// `0|[1-9][0-9]{0,18}`: no sign, no blanks, no leading zeros, no other digits (protocol 6.8).
-fn seconds(text: &[u8]) -> Option<i64> {
-    let is_number = (1..=19).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    if !is_number || (text.len() > 1 && text.starts_with(b"0")) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
 /// Standard alphabet, padded, canonical: one signature has one spelling (protocol 6.17).
-fn decode(signature: &HeaderValue) -> Result<Vec<u8>, ScreenError> {
+pub(super) fn decode(signature: &HeaderValue) -> Result<Vec<u8>, ScreenError> {
     let refused = ScreenError::Form(SIGNATURE);
     if signature.len() > MAX_SIGNATURE {
         return Err(refused);

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::*;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
+use crate::wechat::key::SharedKeys;
 use crate::wechat::{Protocol, Received};
 
 #[derive(Deserialize)]
@@ -81,6 +82,7 @@ fn protocol(keys: &Keys) -> Protocol {
     Protocol::PayV3(PayV3::new(Settings {
         window: Duration::from_mins(5),
         verifying_keys: verifying_keys.collect(),
+        downloaded: SharedKeys::default(),
         api_v3: vec![ApiV3Key::new(&Secret::new(keys.apiv3_key.clone().into_bytes())).unwrap()],
         mchids: keys.mchids.clone(),
         appids: keys.appids.clone(),
@@ -109,9 +111,9 @@ fn judge(
 ) -> Result<Authentic, Reason> {
     let method = Method::from_bytes(request.method.as_bytes()).unwrap();
     let received = Received { method: &method, path: &request.path, query: &request.query, headers };
-    let screened = protocol.screen(received, UnixTime::from_secs(now)).map_err(|refusal| refusal.reason())?;
-    let verified = protocol.verify(screened, body).map_err(|refusal| refusal.reason())?;
-    protocol.open(verified).map_err(|refusal| refusal.reason())
+    let screened = protocol.screen(received, UnixTime::from_secs(now)).map_err(|refusal| refusal.reason)?;
+    let verified = protocol.verify(screened, body).map_err(|refusal| refusal.reason)?;
+    protocol.open(verified).map_err(|refusal| refusal.reason)
 }
 
 fn judge_case(case: &Case) -> Result<Authentic, Reason> {
@@ -195,7 +197,7 @@ fn the_rsa_crate_agrees_on_every_signature() {
 #[test]
 fn both_keys_open_while_the_api_v3_key_rotates() {
     let case = usual();
-    let Protocol::PayV3(mut pay) = protocol(&case.keys);
+    let Protocol::PayV3(mut pay) = protocol(&case.keys) else { unreachable!() };
     pay.api_v3.insert(0, ApiV3Key::new(&Secret::new(vec![b'n'; 32])).unwrap());
     let headers = header_map(&case.request.headers);
     let body = Bytes::from(decode(&case.request.body_b64));
@@ -402,8 +404,9 @@ fn what_authentic_says_is_what_was_signed() {
     assert_eq!(authentic.event().kind, "wechatpay.transaction.success");
     assert_eq!(authentic.event().time, Some(UnixTime::from_secs(1_760_000_000)));
     assert_eq!(authentic.event().body, r#"{"out_trade_no":"o"}"#);
-    assert_eq!(authentic.nonce(), "jbD0kH8Oool8DklZDOCj2ISaJiHkTj0r");
-    assert_eq!(authentic.signed_at(), UnixTime::from_secs(1_760_000_000));
+    let freshness = authentic.freshness().unwrap();
+    assert_eq!(freshness.nonce, "jbD0kH8Oool8DklZDOCj2ISaJiHkTj0r");
+    assert_eq!(freshness.signed_at, UnixTime::from_secs(1_760_000_000));
     assert_eq!(&**authentic.signed_by(), "72A4C2558D72EF0E12648FD52893F68AD6BB7A7A");
     assert_eq!(*authentic.received_body(), body);
 }

@@ -52,7 +52,11 @@ async fn what_was_forgotten_is_not_in_the_snapshot() {
     let now = NOW.plus(Duration::from_hours(73));
     let mut snapshot = None;
     for nonce in 0..200_u8 {
-        let ask = Ask { nonce: [nonce; 16], nonce_until: now.plus(Duration::from_mins(5)), now, ..ask(5000) };
+        let ask = Ask {
+            nonce: Some(NonceUse { digest: [nonce; 16], until: now.plus(Duration::from_mins(5)) }),
+            now,
+            ..ask(5000)
+        };
         store.claim(&ask).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
         snapshot = contents(dir.path()).into_iter().find(|(name, _)| name.starts_with("snapshot-"));
@@ -77,7 +81,7 @@ async fn before_and_after() -> (TempDir, TempDir, u64) {
     let (index, next) = (recovered.index, recovered.next);
     Journal::create(&SystemDisk, dir.path(), next).unwrap().publish(dir.path()).unwrap();
     let stop = std::sync::atomic::AtomicBool::new(false);
-    snapshot::write(dir.path(), next, &index, NOW, &stop).unwrap();
+    snapshot::write(dir.path(), next, &index, NOW, &stop, || Ok(())).unwrap();
     (before, dir, 200)
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm, reason = "a test may panic")]
 
 mod compaction;
+mod counted;
 mod crash;
 mod trouble;
 
@@ -18,7 +19,7 @@ use super::disk::{Disk, Medium, SystemDisk};
 use super::*;
 use crate::clock::UnixTime;
 use crate::store::conformance::{Fixture, conformance};
-use crate::store::engine::{End, Engine, Kind};
+use crate::store::engine::{End, Engine, Kind, NonceUse};
 
 pub(super) const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 
@@ -241,13 +242,15 @@ pub(super) fn ask(number: u64) -> Ask<'static> {
     let nonce = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     Ask {
         endpoint: "pay",
-        nonce: nonce.to_le_bytes(),
-        nonce_until: NOW.plus(Duration::from_mins(5)),
+        nonce: Some(NonceUse { digest: nonce.to_le_bytes(), until: NOW.plus(Duration::from_mins(5)) }),
         event: nonce.rotate_left(64).to_le_bytes(),
         content: [1; 8],
         lease: Duration::from_secs(10),
         retention: Duration::from_hours(72),
         now: NOW,
+        counters: &[],
+        order: None,
+        lists: &[],
     }
 }
 

@@ -44,7 +44,7 @@ async fn a_full_disk_refuses_and_goes_on_by_itself_and_loses_nothing() {
     until(|| engine.is_up()).await;
     forward(&engine, 1 << 30).await;
     // The event whose commit was answered with an error: the upstream has it, and its record was written after all.
-    let another = Ask { nonce: [9; 16], ..ask(failed) };
+    let another = Ask { nonce: retry(1 << 50).nonce, ..ask(failed) };
     assert_eq!(engine.claim(&another).await.unwrap(), Reply::Duplicate);
     let after = copy_of(dir.path());
     let recovered = recovery::recover(after.path()).unwrap();

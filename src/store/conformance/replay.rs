@@ -1,144 +1,12 @@
-//! What every engine must hold to, by the names of the replay invariants (docs/architecture.md). An engine joins with a
-//! [`Fixture`] and one line of [`conformance!`](crate::store::conformance).
-
-#![allow(clippy::arithmetic_side_effects, clippy::wildcard_enum_match_arm, reason = "a test may panic")]
+//! The replay invariants I1 to I8.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::engine::{Ask, End, Engine, Lease, Reply, Settlement};
-use crate::clock::UnixTime;
+use super::*;
 
-/// Opens an engine over storage of its own.
-pub(super) trait Fixture {
-    /// Empty storage.
-    fn new() -> Self;
-
-    /// Opens the engine over the storage.
-    async fn open(&self, now: UnixTime) -> Engine;
-
-    /// The process dies and the engine is opened over what that leaves. None: the engine forgets, and says so by
-    /// [`Engine::remembers_since`].
-    async fn crash(&self, engine: Engine, now: UnixTime) -> Option<Engine>;
-}
-
-const LEASE: Duration = Duration::from_secs(10);
-const RETENTION: Duration = Duration::from_hours(72);
-const WINDOW: Duration = Duration::from_mins(5);
-const START: UnixTime = UnixTime::from_secs(1_700_000_000);
-
-/// Runs every invariant against the engine of a fixture.
-macro_rules! conformance {
-    ($fixture:ty, $cases:literal) => {
-        $crate::store::conformance::conformance! {@ $fixture:
-            i1_a_done_event_is_never_claimed_again
-            i1_a_commit_holds_after_its_lease_has_run_out
-            i1_i2_what_was_settled_is_known_after_a_crash
-            i2_a_released_event_is_claimed_by_the_next_try
-            i2_only_the_claimer_releases
-            i3_of_concurrent_copies_one_is_claimed
-            i4_a_claim_without_an_end_is_free_when_its_lease_has_run_out
-            i4_after_a_crash_the_lease_runs_out
-            i6_a_used_nonce_is_refused_whatever_became_of_its_event
-            i6_a_used_nonce_is_refused_after_a_crash
-            i6_a_nonce_is_forgotten_when_its_timestamp_is_stale
-            i7_an_event_is_new_once_however_often_it_is_retried
-            i8_the_same_id_with_other_content_is_a_conflict
-            endpoints_never_meet
-            a_done_event_is_forgotten_after_its_retention
-            after_close_nothing_is_claimed
-        }
-        #[test]
-        fn any_order_of_concurrent_copies_gives_one_forward() {
-            $crate::store::conformance::any_order_gives_one_forward::<$fixture>($cases);
-        }
-    };
-    (@ $fixture:ty: $($name:ident)+) => {
-        $(
-            #[tokio::test]
-            async fn $name() {
-                $crate::store::conformance::$name(<$fixture as $crate::store::conformance::Fixture>::new()).await;
-            }
-        )+
-    };
-}
-pub(super) use conformance;
-
-/// One event of the endpoint `pay`, as it is tried again and again: each try has a nonce of its own.
-struct Tries<'a> {
-    engine: &'a Engine,
-    event: u8,
-    content: u8,
-    now: UnixTime,
-}
-
-static NONCES: AtomicU64 = AtomicU64::new(1);
-
-fn fresh_nonce() -> [u8; 16] {
-    u128::from(NONCES.fetch_add(1, Ordering::Relaxed))
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
-        .to_le_bytes()
-}
-
-impl<'a> Tries<'a> {
-    fn of(engine: &'a Engine, event: u8) -> Self {
-        Self { engine, event, content: 1, now: START }
-    }
-
-    fn at(&self, now: UnixTime) -> Self {
-        Self { now, ..*self }
-    }
-
-    fn later(&self, span: Duration) -> Self {
-        self.at(self.now.plus(span))
-    }
-
-    fn saying(&self, content: u8) -> Self {
-        Self { content, ..*self }
-    }
-
-    fn ask(&self, nonce: [u8; 16]) -> Ask<'static> {
-        Ask {
-            endpoint: "pay",
-            nonce,
-            nonce_until: START.plus(WINDOW),
-            event: [self.event; 16],
-            content: [self.content; 8],
-            lease: LEASE,
-            retention: RETENTION,
-            now: self.now,
-        }
-    }
-
-    /// WeChat's next try.
-    async fn next(&self) -> Reply {
-        self.copy_of(fresh_nonce()).await
-    }
-
-    /// A captured request, sent again.
-    async fn copy_of(&self, nonce: [u8; 16]) -> Reply {
-        self.engine.claim(&self.ask(nonce)).await.unwrap()
-    }
-
-    async fn claimed(&self) -> Lease {
-        match self.next().await {
-            Reply::Claimed { lease, .. } => lease,
-            other => panic!("not claimed but {other:?}"),
-        }
-    }
-
-    async fn end(&self, lease: Lease, end: End) {
-        let (event, content) = ([self.event; 16], [self.content; 8]);
-        let settlement =
-            Settlement { endpoint: "pay", event, content, lease, end, retention: RETENTION, now: self.now };
-        self.engine.settle(&settlement).await.unwrap();
-    }
-}
-
-pub(super) async fn i1_a_done_event_is_never_claimed_again(fixture: impl Fixture) {
+pub(in crate::store) async fn i1_a_done_event_is_never_claimed_again(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     let lease = event.claimed().await;
@@ -149,7 +17,7 @@ pub(super) async fn i1_a_done_event_is_never_claimed_again(fixture: impl Fixture
     assert_eq!(event.later(Duration::from_hours(24)).next().await, Reply::Duplicate);
 }
 
-pub(super) async fn i1_a_commit_holds_after_its_lease_has_run_out(fixture: impl Fixture) {
+pub(in crate::store) async fn i1_a_commit_holds_after_its_lease_has_run_out(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     let slow = event.claimed().await;
@@ -161,7 +29,7 @@ pub(super) async fn i1_a_commit_holds_after_its_lease_has_run_out(fixture: impl 
     assert_eq!(later.next().await, Reply::Duplicate);
 }
 
-pub(super) async fn i1_i2_what_was_settled_is_known_after_a_crash(fixture: impl Fixture) {
+pub(in crate::store) async fn i1_i2_what_was_settled_is_known_after_a_crash(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let (done, released) = (Tries::of(&engine, 1), Tries::of(&engine, 2));
     done.end(done.claimed().await, End::Done).await;
@@ -171,17 +39,17 @@ pub(super) async fn i1_i2_what_was_settled_is_known_after_a_crash(fixture: impl 
     assert!(matches!(Tries::of(&engine, 2).next().await, Reply::Claimed { attempt: 2, .. }));
 }
 
-pub(super) async fn i2_a_released_event_is_claimed_by_the_next_try(fixture: impl Fixture) {
+pub(in crate::store) async fn i2_a_released_event_is_claimed_by_the_next_try(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     for attempt in 1..=3 {
-        let Reply::Claimed { attempt: told, lease } = event.next().await else { panic!("not claimed") };
+        let Reply::Claimed { attempt: told, lease, .. } = event.next().await else { panic!("not claimed") };
         assert_eq!(told, attempt);
         event.end(lease, End::Released).await;
     }
 }
 
-pub(super) async fn i2_only_the_claimer_releases(fixture: impl Fixture) {
+pub(in crate::store) async fn i2_only_the_claimer_releases(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     let first = event.claimed().await;
@@ -194,7 +62,7 @@ pub(super) async fn i2_only_the_claimer_releases(fixture: impl Fixture) {
     later.claimed().await;
 }
 
-pub(super) async fn i3_of_concurrent_copies_one_is_claimed(fixture: impl Fixture) {
+pub(in crate::store) async fn i3_of_concurrent_copies_one_is_claimed(fixture: impl Fixture) {
     let engine = Arc::new(fixture.open(START).await);
     let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     for event in 0..20 {
@@ -216,7 +84,7 @@ pub(super) async fn i3_of_concurrent_copies_one_is_claimed(fixture: impl Fixture
     workers.shutdown_background();
 }
 
-pub(super) async fn i4_a_claim_without_an_end_is_free_when_its_lease_has_run_out(fixture: impl Fixture) {
+pub(in crate::store) async fn i4_a_claim_without_an_end_is_free_when_its_lease_has_run_out(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     event.claimed().await;
@@ -225,7 +93,7 @@ pub(super) async fn i4_a_claim_without_an_end_is_free_when_its_lease_has_run_out
     assert!(matches!(event.later(LEASE).next().await, Reply::Claimed { attempt: 2, .. }));
 }
 
-pub(super) async fn i4_after_a_crash_the_lease_runs_out(fixture: impl Fixture) {
+pub(in crate::store) async fn i4_after_a_crash_the_lease_runs_out(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     Tries::of(&engine, 1).claimed().await;
     // The end of another claim makes everything before it durable.
@@ -237,7 +105,7 @@ pub(super) async fn i4_after_a_crash_the_lease_runs_out(fixture: impl Fixture) {
     assert!(matches!(event.later(LEASE).next().await, Reply::Claimed { attempt: 2, .. }));
 }
 
-pub(super) async fn i6_a_used_nonce_is_refused_whatever_became_of_its_event(fixture: impl Fixture) {
+pub(in crate::store) async fn i6_a_used_nonce_is_refused_whatever_became_of_its_event(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     let [first, while_in_flight, conflicting, when_done] = [(); 4].map(|()| fresh_nonce());
@@ -256,7 +124,7 @@ pub(super) async fn i6_a_used_nonce_is_refused_whatever_became_of_its_event(fixt
     }
 }
 
-pub(super) async fn i6_a_used_nonce_is_refused_after_a_crash(fixture: impl Fixture) {
+pub(in crate::store) async fn i6_a_used_nonce_is_refused_after_a_crash(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     let [first, while_in_flight, conflicting, when_done] = [(); 4].map(|()| fresh_nonce());
@@ -277,7 +145,7 @@ pub(super) async fn i6_a_used_nonce_is_refused_after_a_crash(fixture: impl Fixtu
     }
 }
 
-pub(super) async fn i6_a_nonce_is_forgotten_when_its_timestamp_is_stale(fixture: impl Fixture) {
+pub(in crate::store) async fn i6_a_nonce_is_forgotten_when_its_timestamp_is_stale(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let nonce = fresh_nonce();
     Tries::of(&engine, 1).copy_of(nonce).await;
@@ -286,13 +154,13 @@ pub(super) async fn i6_a_nonce_is_forgotten_when_its_timestamp_is_stale(fixture:
     assert!(matches!(Tries::of(&engine, 2).later(stale).copy_of(nonce).await, Reply::Claimed { .. }));
 }
 
-pub(super) async fn i7_an_event_is_new_once_however_often_it_is_retried(fixture: impl Fixture) {
+pub(in crate::store) async fn i7_an_event_is_new_once_however_often_it_is_retried(fixture: impl Fixture) {
     let mut engine = fixture.open(START).await;
     let mut new = 0;
     for round in 0..6_u32 {
         let event = Tries::of(&engine, 1).later(LEASE * 2 * round);
         let reply = event.next().await;
-        let Reply::Claimed { attempt, lease } = reply else { panic!("not claimed but {reply:?}") };
+        let Reply::Claimed { attempt, lease, .. } = reply else { panic!("not claimed but {reply:?}") };
         new += u32::from(attempt == 1);
         if round % 3 != 2 {
             event.end(lease, End::Released).await; // every third claim runs out instead
@@ -308,7 +176,7 @@ pub(super) async fn i7_an_event_is_new_once_however_often_it_is_retried(fixture:
     assert_eq!(new, 1);
 }
 
-pub(super) async fn i8_the_same_id_with_other_content_is_a_conflict(fixture: impl Fixture) {
+pub(in crate::store) async fn i8_the_same_id_with_other_content_is_a_conflict(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     let other = event.saying(2);
@@ -323,7 +191,20 @@ pub(super) async fn i8_the_same_id_with_other_content_is_a_conflict(fixture: imp
     assert_eq!(Tries::of(&engine, 1).saying(2).next().await, Reply::IdConflict, "after a crash");
 }
 
-pub(super) async fn endpoints_never_meet(fixture: impl Fixture) {
+pub(in crate::store) async fn without_a_nonce_the_event_alone_tells_a_copy(fixture: impl Fixture) {
+    let engine = fixture.open(START).await;
+    let ask = Ask { nonce: None, ..Tries::of(&engine, 1).ask([0; 16]) };
+    let Reply::Claimed { lease, .. } = engine.claim(&ask).await.unwrap() else { panic!("not claimed") };
+    assert_eq!(engine.claim(&ask).await.unwrap(), Reply::InFlight);
+    assert_eq!(engine.claim(&Ask { content: [2; 8], ..ask }).await.unwrap(), Reply::IdConflict);
+    Tries::of(&engine, 1).end(lease, End::Done).await;
+    assert_eq!(engine.claim(&ask).await.unwrap(), Reply::Duplicate);
+    let Some(engine) = fixture.crash(engine, START).await else { return };
+    let ask = Ask { nonce: None, ..Tries::of(&engine, 1).ask([0; 16]) };
+    assert_eq!(engine.claim(&ask).await.unwrap(), Reply::Duplicate, "after a crash");
+}
+
+pub(in crate::store) async fn endpoints_never_meet(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     let nonce = fresh_nonce();
@@ -333,7 +214,7 @@ pub(super) async fn endpoints_never_meet(fixture: impl Fixture) {
     assert!(matches!(engine.claim(&elsewhere).await.unwrap(), Reply::Claimed { attempt: 1, .. }));
 }
 
-pub(super) async fn a_done_event_is_forgotten_after_its_retention(fixture: impl Fixture) {
+pub(in crate::store) async fn a_done_event_is_forgotten_after_its_retention(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     let event = Tries::of(&engine, 1);
     event.end(event.claimed().await, End::Done).await;
@@ -342,7 +223,7 @@ pub(super) async fn a_done_event_is_forgotten_after_its_retention(fixture: impl 
     assert!(matches!(forgotten, Reply::Claimed { attempt: 1, .. }));
 }
 
-pub(super) async fn after_close_nothing_is_claimed(fixture: impl Fixture) {
+pub(in crate::store) async fn after_close_nothing_is_claimed(fixture: impl Fixture) {
     let engine = fixture.open(START).await;
     assert!(engine.is_up());
     engine.close().await;
@@ -371,7 +252,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Copies are tried, answered and refused in any order, and leases run out in between. The event is in the hands of at most
 /// one claimer whose lease holds, and nobody gets it once an upstream took it.
-pub(super) fn any_order_gives_one_forward<F: Fixture>(cases: u32) {
+pub(in crate::store) fn any_order_gives_one_forward<F: Fixture>(cases: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(steps in steps())| {

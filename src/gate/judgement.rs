@@ -1,0 +1,69 @@
+//! Between claim and act: what the endpoint's policy asks travels with the claim, and what the store answers is judged. An
+//! endpoint without rules pays for none of it.
+
+use std::net::IpAddr;
+
+use super::endpoint::Endpoint;
+use crate::clock::UnixTime;
+use crate::risk::ask::{Answers, Asks};
+use crate::risk::schema::{Around, Facts};
+use crate::risk::{Decided, Inquiry};
+use crate::store::{Claimed, Store, StoreError};
+use crate::wechat::Authentic;
+
+/// What surrounds one callback, as rules see it.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) client: IpAddr,
+    pub(super) path: &'a str,
+    pub(super) now: UnixTime,
+}
+
+impl Surroundings<'_> {
+    /// What to ask of the store for this event.
+    pub(super) fn inquire(&self, authentic: &Authentic) -> Inquiry {
+        if self.endpoint.policy.is_empty() {
+            return Inquiry::default();
+        }
+        self.endpoint.policy.ask(&self.facts(authentic))
+    }
+
+    /// Step 6. Waits for the store only where a counter's key needs the order that came with the claim.
+    pub(super) async fn decide(
+        &self,
+        store: &Store,
+        claimed: Claimed,
+        mut inquiry: Inquiry,
+    ) -> Result<Decided<Claimed>, StoreError> {
+        let policy = &self.endpoint.policy;
+        if policy.is_empty() {
+            return Ok(Decided::Cleared(policy.decide(claimed)));
+        }
+        let late = if inquiry.is_waiting() {
+            let Asks { counters, .. } =
+                policy.ask_late(&self.facts(claimed.authentic()), &mut inquiry, claimed.answers());
+            store.count(&claimed, &counters).await?
+        } else {
+            Vec::new()
+        };
+        let verdict = if late.is_empty() {
+            policy.judge(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), &[])
+        } else {
+            let mut answers: Answers = claimed.answers().clone();
+            answers.counters.extend(late);
+            policy.judge(&self.facts(claimed.authentic()), &inquiry, &answers, &[])
+        };
+        Ok(policy.conclude(claimed, verdict))
+    }
+
+    fn facts<'e>(&'e self, authentic: &'e Authentic) -> Facts<'e> {
+        let around = Around {
+            path: self.path,
+            serial: Some(authentic.signed_by()),
+            signed_at: authentic.freshness().map(|fresh| fresh.signed_at),
+            ..Around::new(self.now, self.client, self.endpoint.name())
+        };
+        Facts::from_event(authentic.event(), &around)
+    }
+}
