@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/healthz`, `/readyz` ([`health`]) and the API ([`v1`]). It answers who watches and who
+//! The admin listener: `/metrics`, `/healthz`, `/readyz` (`health`) and the API (`v1`). It answers who watches and who
 //! operates, never who calls back, and its load is kept small: few connections, one request each, a few seconds for all of
 //! it.
 

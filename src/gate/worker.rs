@@ -2,7 +2,7 @@
 //! as a callback's own forward. One thread for all endpoints, with its own connections; deliveries wait for the network,
 //! not for a processor.
 //!
-//! A row is tried at least once, however long it waited. After a failure it waits ([`backoff`]), and when its next try would
+//! A row is tried at least once, however long it waited. After a failure it waits (`backoff`), and when its next try would
 //! come after `queue.max_age`, it goes to `dead` instead. Rows of one subject go one after the other, in the order in which
 //! they came: one that fails keeps the later ones back until it is delivered or dead.
 

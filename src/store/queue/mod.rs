@@ -1,12 +1,12 @@
 //! The queues: authentic events that wait. `held` for a person, `pending` for their delivery in the background, `dead`
 //! after their delivery was given up.
 //!
-//! An event waits as a [`Row`]: everything that is needed to judge it and to deliver it. Engines see it as a
-//! [`Stored`], its [`Head`] in the clear and the rest sealed ([`seal`]), so that neither reading nor writing an engine's
+//! An event waits as a `Row`: everything that is needed to judge it and to deliver it. Engines see it as a
+//! `Stored`, its [`Head`] in the clear and the rest sealed (`seal`), so that neither reading nor writing an engine's
 //! files or keys is the power to read an event or to forge one. A row is in one queue at a time; moving it seals it anew,
 //! since the seal is bound to the queue.
 //!
-//! [`Rows`] is what an engine has to do, in the words of [`Engine`](super::engine::Engine): heads and sealed bytes, no
+//! `Rows` is what an engine has to do, in the words of [`Engine`](super::engine::Engine): heads and sealed bytes, no
 //! types of trust. What it must hold to is in `tests/conformance.rs`, run against each. [`desk`] is the rest of the
 //! program's way to the queues; only what it has opened ([`Opened`]) can be delivered.
 
