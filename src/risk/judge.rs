@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::expr::{Env, EvalError};
+use super::expr::{Env, EvalError, Opened};
 use super::file::{Action, Mode, OnError, RejectAnswer};
 use super::set::{Exception, Rule, RuleSet, percentile};
 use super::snooze::Snooze;
@@ -28,9 +28,9 @@ pub(super) enum Outcome<'r> {
     Failed(EvalError),
 }
 
-/// Evaluates one rule.
-pub(super) fn outcome<'r>(rule: &'r Rule, env: &Env<'_>, now: UnixTime) -> Outcome<'r> {
-    match rule.when.holds(env) {
+/// Evaluates one rule, whose set's openings are `opened`.
+pub(super) fn outcome<'r>(rule: &'r Rule, opened: Opened, env: &Env<'_>, now: UnixTime) -> Outcome<'r> {
+    match rule.when.holds_after(opened, env) {
         Ok(false) => return Outcome::Quiet,
         Err(error) => return Outcome::Failed(error),
         Ok(true) => {}
@@ -53,6 +53,7 @@ pub(super) fn on_error(set: &RuleSet, rule: &Rule, error: &EvalError) -> OnError
 /// Adds what `set` makes of the event to the verdict.
 pub(super) fn judge(set: &RuleSet, env: &Env<'_>, moment: &Moment<'_>, verdict: &mut Verdict) {
     let first = verdict.hits.len();
+    let opened = set.openings.look(env);
     for rule in &set.rules {
         let enforced = match rule.mode {
             Mode::Off => continue,
@@ -60,7 +61,7 @@ pub(super) fn judge(set: &RuleSet, env: &Env<'_>, moment: &Moment<'_>, verdict: 
             Mode::Shadow => false,
             Mode::Percent(part) => percentile(&rule.id, moment.event_id) < part,
         };
-        match outcome(rule, env, moment.now) {
+        match outcome(rule, opened, env, moment.now) {
             Outcome::Quiet => {}
             Outcome::Excepted(exception) => {
                 verdict.excepted.push(Excepted { rule: Arc::clone(&rule.id), exception: Arc::clone(&exception.name) });

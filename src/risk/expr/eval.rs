@@ -130,7 +130,7 @@ impl RatioTest {
 }
 
 /// `&&` (decided by false) and `||` (decided by true).
-fn decided(terms: &[Bool], env: &Env<'_>, by: bool) -> Result<bool, Fault> {
+pub(super) fn decided(terms: &[Bool], env: &Env<'_>, by: bool) -> Result<bool, Fault> {
     let mut first = None;
     for term in terms {
         match term.eval(env) {

@@ -15,6 +15,7 @@ mod eval;
 mod known;
 mod lists;
 mod node;
+mod opening;
 mod parse;
 mod problem;
 pub mod reference;
@@ -25,6 +26,7 @@ mod tokens;
 mod value;
 
 pub use lists::Members;
+pub use opening::{Opened, Openings};
 pub use problem::{Code, ExprProblem, Span};
 pub use scope::{CounterType, Kept, Scope};
 pub use value::{EvalError, Reason, Seen, Value};
@@ -112,6 +114,10 @@ pub struct Expr {
     /// What is known where it holds.
     yes: Known,
     constant: Option<bool>,
+    /// The first term, if it stands before others that all must hold.
+    opening: Option<Span>,
+    /// Which of its set's openings that is.
+    shared: Option<u32>,
     sites: Box<[Span]>,
     parts: Box<[Part]>,
     reads: Reads,
@@ -137,12 +143,15 @@ pub fn compile_given(text: &str, scope: &Scope, want: Want, given: &[&Expr]) -> 
         return Err(vec![problem]);
     }
     let constant = right.constant();
+    let opening = opening(&node, &right.lowered);
     Ok(Expr {
         text: text.into(),
         lowered: right.lowered,
         masked: right.masked,
         yes: right.yes,
         constant,
+        opening,
+        shared: None,
         sites: checker.sites.into(),
         parts: checker.parts.into(),
         reads: checker.reads,
@@ -161,6 +170,16 @@ pub fn check_macro(index: usize, scope: &Scope) -> Result<Option<Type>, Vec<Expr
     match checker.check(body, Known::of(scope.family)) {
         Some(right) if checker.problems.is_empty() => Ok(Some(right.lowered.ty())),
         _ => Err(in_order(checker.problems)),
+    }
+}
+
+/// The first term of `a && b`, if none of the terms has been lowered away.
+fn opening(node: &parse::Node, lowered: &Lowered) -> Option<Span> {
+    match (&node.kind, lowered) {
+        (parse::NodeKind::And(terms), Lowered::Bool(node::Bool::All(lowered))) if terms.len() == lowered.len() => {
+            terms.first().map(|term| term.span)
+        }
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::digest::{hex, of_parts};
 use super::{Counter, List, Rule, RuleSet, Thresholds, Wants, check, counter, expression, lists, overrides, rule};
 use crate::clock::UnixTime;
 use crate::risk::code::Code;
-use crate::risk::expr::{Scope, check_macro};
+use crate::risk::expr::{Openings, Scope, check_macro};
 use crate::risk::file::{Document, ListSource, MacroDef, OverrideDef, RuleDef, resolve};
 use crate::risk::files::Files;
 use crate::risk::problem::{Findings, did_you_mean, quoted};
@@ -68,12 +68,14 @@ fn assemble(
     scope: Scope,
     zone: TimeZone,
     digest: String,
-    (lists, counters, rules): (Vec<List>, Vec<Counter>, Vec<Rule>),
+    (lists, counters, mut rules): (Vec<List>, Vec<Counter>, Vec<Rule>),
 ) -> RuleSet {
     let (flag, hold, reject) = (&document.score.flag, &document.score.hold, &document.score.reject);
     let value = |threshold: &Option<crate::risk::files::Spanned<i64>>| threshold.as_ref().map(|it| it.value);
     let caps = document.score.caps.iter().map(|(category, most)| (Arc::from(category.value.as_str()), *most)).collect();
+    let openings = Openings::share(&mut rules.iter_mut().map(|rule| &mut rule.when).collect::<Vec<_>>());
     RuleSet {
+        openings,
         name: Arc::from(document.name.value.as_str()),
         version: document.version,
         family: scope.family(),

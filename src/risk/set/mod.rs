@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use super::ask::Measure;
-use super::expr::{Env, Expr, ListUse, Members, Scope, Seen};
+use super::expr::{Env, Expr, ListUse, Members, Openings, Scope, Seen};
 use super::file::{Action, Importance, Mode, OnError, OnExpiry, RejectAnswer};
 use super::schema::{Family, FieldId};
 use crate::clock::UnixTime;
@@ -45,6 +45,8 @@ pub struct RuleSet {
     pub(super) members: Vec<Arc<Members>>,
     pub(super) counters: Vec<Counter>,
     pub(super) rules: Vec<Rule>,
+    /// What several conditions of rules begin with.
+    pub(super) openings: Openings,
     pub(super) thresholds: Thresholds,
     pub(super) caps: Vec<(Arc<str>, i64)>,
     pub(super) on_error: OnError,

@@ -172,7 +172,7 @@ impl Played {
         let after = |at: usize| env.counters.get(at).copied().flatten().map(|counted| counted.after);
         self.counters = stored.map(|(at, counter)| (counter.name.clone(), after(at))).collect();
         self.saw = rule.saw(&set.scope, env).into_iter().map(|(part, value)| format!("{part} = {value}")).collect();
-        match outcome(rule, env, now) {
+        match outcome(rule, set.openings.look(env), env, now) {
             Outcome::Quiet => {}
             Outcome::Excepted(exception) => self.excepted_by = Some(exception.name.to_string()),
             Outcome::Failed(error) => {

@@ -4,6 +4,7 @@
 
 mod differential;
 mod mistakes;
+mod opening;
 mod properties;
 mod semantics;
 mod starter;
