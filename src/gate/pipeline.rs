@@ -182,8 +182,8 @@ impl Worker {
             }
             Decided::Cleared(cleared) => cleared,
             Decided::Held { subject, verdict } => {
-                let verdict = &verdict_as_json(&verdict);
-                let kept = subject.hold(Reason::Held, Beside { verdict, headers }).await;
+                let (terms, verdict) = (verdict.hold(), &verdict_as_json(&verdict));
+                let kept = subject.hold(terms, Beside { verdict, headers }).await;
                 return kept.map(|()| Reason::Held).at(record, Stage::Settle);
             }
             Decided::Rejected { subject, verdict } => {

@@ -14,16 +14,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::endpoint::Endpoint;
 use super::upstream::{Pool, UpstreamError};
 use super::{Gate, backoff};
-use crate::observe::{Delivery, DeliveryEnd};
+use crate::observe::{Action, Delivery, DeliveryEnd};
 use crate::reason::Reason;
-use crate::store::{Opened, StoreError};
+use crate::risk::OnExpiry;
+use crate::store::queue::Queue;
+use crate::store::{Expired, Opened, StoreError};
 
 /// How often it is looked for what has become due by itself, or by another node's doing.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often it is looked for held events whose time is up. Rules count it in minutes and more.
+const LOOK_FOR_EXPIRED: Duration = Duration::from_secs(20);
 /// How long the queues are left alone after the store has failed.
 const AFTER_TROUBLE: Duration = Duration::from_secs(2);
 
@@ -87,6 +92,8 @@ impl Deliverer {
     async fn run(self, mut stopped: watch::Receiver<bool>) {
         let deliverer = Arc::new(self);
         let mut under_way = UnderWay::default();
+        let mut expiry = tokio::time::interval(LOOK_FOR_EXPIRED);
+        expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Before it is looked: what arrives in between is not missed.
             let arrival = deliverer.gate.store.arrival();
@@ -102,6 +109,7 @@ impl Deliverer {
                 () = arrival => {}
                 Some(ended) = under_way.tasks.join_next() => under_way.ended(ended),
                 () = tokio::time::sleep(look_again) => {}
+                _ = expiry.tick() => deliverer.expire().await,
             }
             while let Some(ended) = under_way.tasks.try_join_next() {
                 under_way.ended(ended);
@@ -109,6 +117,33 @@ impl Deliverer {
         }
         // Each is bounded by the upstream's deadline and the store's.
         while under_way.tasks.join_next().await.is_some() {}
+    }
+
+    /// Acts on held events that nobody has looked at in time, and audits it.
+    async fn expire(&self) {
+        let expired = match self.gate.store.expire_held().await {
+            Ok(expired) => expired,
+            Err(error) => {
+                tracing::warn!(%error, "held events whose time is up cannot be found");
+                return;
+            }
+        };
+        for Expired { id, endpoint, then, result } in expired {
+            let what = match then {
+                OnExpiry::Release => "release",
+                OnExpiry::Reject => "reject",
+            };
+            let detail = result.as_ref().map_or_else(ToString::to_string, |()| format!("of endpoint {endpoint}"));
+            self.gate.observe.action(&Action {
+                peer: None,
+                by: "hold_for",
+                what,
+                of: Queue::Held.name(),
+                id: &id.to_string(),
+                result: if result.is_ok() { "done" } else { "failed" },
+                detail: &detail,
+            });
+        }
     }
 
     /// Takes what is due, as far as each endpoint has room.

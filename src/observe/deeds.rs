@@ -60,12 +60,12 @@ pub struct Delivery {
     pub detail: String,
 }
 
-/// Something that a person did, or saw.
+/// Something that a person did or saw, or that was done since no person did.
 #[derive(Clone, Debug)]
 pub struct Action<'a> {
-    /// Where it came from.
-    pub peer: IpAddr,
-    /// By what right: `admin.token`, or `loopback` where none is asked for.
+    /// Where it came from; none: from the gateway itself.
+    pub peer: Option<IpAddr>,
+    /// By what right: `admin.token`, `loopback` where none is asked for, `hold_for` where a rule gave it a time.
     pub by: &'static str,
     /// What was done: `show`, `reveal`, `release`, `drop`, `redrive`.
     pub what: &'static str,
@@ -110,7 +110,8 @@ struct EventTold {
 struct ActionLine<'a> {
     record: &'static str,
     time: String,
-    client: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
     by: &'static str,
     action: &'static str,
     of: String,
@@ -152,7 +153,7 @@ impl Observe {
         self.write_line(|| ActionLine {
             record: "action",
             time: timestamp(Clock::System.now()),
-            client: action.peer.to_canonical(),
+            client: action.peer.map(|peer| peer.to_canonical()),
             by: action.by,
             action: action.what,
             of: printable(action.of, MAX_WORD),

@@ -103,6 +103,7 @@ fn failed(set: &RuleSet, rule: &Rule, error: &EvalError, enforced: bool, verdict
     verdict.shadow_action = verdict.shadow_action.max(action);
     if enforced {
         verdict.action = verdict.action.max(action);
+        verdict.stays_held |= action == Action::Hold;
     }
     verdict.errors.push(RuleError {
         rule: Arc::clone(&rule.id),
@@ -147,14 +148,27 @@ fn tally(set: &RuleSet, first: usize, verdict: &mut Verdict) {
     if verdict.answer == RejectAnswer::Retry {
         verdict.answer = terms(Action::Reject).map(|rule| rule.answer).unwrap_or_default();
     }
-    if verdict.hold.is_none() {
-        verdict.hold = terms(Action::Hold)
-            .and_then(|rule| Some(HoldTerms { hold_for: rule.hold_for?, on_expiry: rule.on_expiry }));
-    }
+    let (stays_held, hold) = held(set, &real, score);
+    verdict.stays_held |= stays_held;
+    verdict.hold = verdict.hold.into_iter().chain(hold).reduce(HoldTerms::and);
     verdict.score = verdict.score.saturating_add(score);
     verdict.shadow_score = verdict.shadow_score.saturating_add(shadow_score);
     verdict.action = verdict.action.max(action);
     verdict.shadow_action = verdict.shadow_action.max(shadow_action);
+}
+
+/// Whether something of the set holds the event without end, and for how long the rest does.
+fn held(set: &RuleSet, hits: &[&Hit], score: i64) -> (bool, Option<HoldTerms>) {
+    let mut stays = set.thresholds.action(score) == Action::Hold;
+    let mut terms = None;
+    for hit in hits.iter().filter(|hit| hit.action == Some(Action::Hold)) {
+        let rule = set.rules.iter().find(|rule| rule.id == hit.rule);
+        match rule.and_then(|rule| Some(HoldTerms { hold_for: rule.hold_for?, on_expiry: rule.on_expiry? })) {
+            Some(own) => terms = terms.into_iter().chain([own]).reduce(HoldTerms::and),
+            None => stays = true,
+        }
+    }
+    (stays, terms)
 }
 
 /// The sum of scores, each category up to its cap.

@@ -24,8 +24,12 @@ pub struct Verdict {
     pub(super) degraded: bool,
     #[serde(skip)]
     pub(super) answer: RejectAnswer,
+    /// How long it is held, as far as the rules that hold it agree that there is an end to it.
     #[serde(skip)]
     pub(super) hold: Option<HoldTerms>,
+    /// Something holds it without end.
+    #[serde(skip)]
+    pub(super) stays_held: bool,
     pub(super) sets: Vec<SetStamp>,
 }
 
@@ -34,8 +38,15 @@ pub struct Verdict {
 pub struct HoldTerms {
     /// How long a person has.
     pub hold_for: Duration,
-    /// What happens then; none: it stays held.
-    pub on_expiry: Option<OnExpiry>,
+    /// What happens then.
+    pub on_expiry: OnExpiry,
+}
+
+impl HoldTerms {
+    /// Both together: as long as the longer one, and rejected if one of them wants that.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { hold_for: self.hold_for.max(other.hold_for), on_expiry: self.on_expiry.max(other.on_expiry) }
+    }
 }
 
 /// Which rule set judged.
@@ -116,6 +127,7 @@ impl Verdict {
             degraded: false,
             answer: RejectAnswer::default(),
             hold: None,
+            stays_held: false,
             sets: Vec::new(),
         }
     }
@@ -175,9 +187,9 @@ impl Verdict {
         self.answer
     }
 
-    /// How long it is held, if a rule says so.
+    /// How long it is held, if everything that holds it says so; else until a person acts.
     pub fn hold(&self) -> Option<HoldTerms> {
-        self.hold
+        self.hold.filter(|_| !self.stays_held)
     }
 
     /// The sets that judged, with their digests.

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::engine::{Content, Digest, End, Engine, Lease, Settlement};
-use super::queue::{Beside, Origin, Queue, Row};
+use super::queue::{Beside, Expiry, Origin, Queue, Row};
 use super::{Store, StoreError, digest};
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
-use crate::risk::RejectAnswer;
 use crate::risk::ask::Answers;
+use crate::risk::{HoldTerms, RejectAnswer};
 use crate::wechat::Authentic;
 
 /// An event that is ours alone to deliver until its lease ends.
@@ -90,31 +90,34 @@ impl Claimed {
         Ok(())
     }
 
-    /// Keeps the event durably for a person, and counts it as done.
-    pub async fn hold(self, reason: Reason, beside: Beside<'_>) -> Result<(), StoreError> {
-        self.keep(Queue::Held, reason, beside).await
+    /// Keeps the event durably for a person, and counts it as done. `terms` say how long that person has.
+    pub async fn hold(self, terms: Option<HoldTerms>, beside: Beside<'_>) -> Result<(), StoreError> {
+        let now = self.claim.store.shared.clock.now();
+        let expiry = terms.map(|terms| Expiry { at: now.plus(terms.hold_for), then: terms.on_expiry });
+        let row = Row { expiry, ..self.row(beside) };
+        self.keep(Queue::Held, Reason::Held, row).await
     }
 
     /// Keeps the event durably for its delivery in the background, and counts it as done.
     pub async fn queue(self, beside: Beside<'_>) -> Result<(), StoreError> {
-        self.keep(Queue::Pending, Reason::Queued, beside).await
+        let row = self.row(beside);
+        self.keep(Queue::Pending, Reason::Queued, row).await
     }
 
     /// Keeps the event durably for a person to review. Where WeChat is to hear that it was taken, the event counts as done;
     /// else it is free again, and each of WeChat's tries is judged again, with the same counts.
     pub async fn reject(self, answer: RejectAnswer, beside: Beside<'_>) -> Result<Reason, StoreError> {
+        let row = self.row(beside);
         match answer {
-            RejectAnswer::Swallow => self.keep(Queue::Held, Reason::RiskRejected, beside).await.map(|()| Reason::Held),
+            RejectAnswer::Swallow => self.keep(Queue::Held, Reason::RiskRejected, row).await.map(|()| Reason::Held),
             RejectAnswer::Retry => {
-                let row = self.row(beside);
                 self.claim.store.put_row(Queue::Held, &self.claim.endpoint, Reason::RiskRejected, &row).await?;
                 self.release().await.map(|()| Reason::RiskRejected)
             }
         }
     }
 
-    async fn keep(self, queue: Queue, reason: Reason, beside: Beside<'_>) -> Result<(), StoreError> {
-        let row = self.row(beside);
+    async fn keep(self, queue: Queue, reason: Reason, row: Row) -> Result<(), StoreError> {
         // Kept first: a crash in between keeps it twice under one name, which is once. The other way round loses it.
         self.claim.store.put_row(queue, &self.claim.endpoint, reason, &row).await?;
         self.commit().await

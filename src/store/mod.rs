@@ -36,7 +36,7 @@ use engine::{Ask, CountAsk, Engine, NonceUse, Reply};
 use queue::{Origin, Queue, Row, Rows, Seals, legacy};
 
 pub use claimed::Claimed;
-pub use queue::{Beside, Opened};
+pub use queue::{Beside, Expired, Opened};
 pub use register::{ListPage, Listed, RegisterError, Registered};
 
 /// How much longer than its timestamp passes a nonce is remembered: clocks of nodes differ, and clocks are set.

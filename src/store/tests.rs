@@ -121,7 +121,7 @@ async fn a_held_event_counts_as_done() {
     let store = store(&Clock::manual(NOW));
     let claimed =
         store.claim(authentic("EV-1", "n1", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
-    claimed.hold(Reason::Held, Beside { verdict: "", headers: &HeaderMap::new() }).await.unwrap();
+    claimed.hold(None, Beside { verdict: "", headers: &HeaderMap::new() }).await.unwrap();
     let retried = store.claim(authentic("EV-1", "n2", "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await;
     assert!(matches!(retried, Err(Unclaimed::Duplicate)));
 }

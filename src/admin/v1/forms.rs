@@ -60,6 +60,8 @@ struct HeadForm {
     received_at: String,
     entered_at: String,
     next_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
     tries: u32,
     quarantined: bool,
 }
@@ -74,6 +76,7 @@ impl PageForm {
 impl HeadForm {
     fn of(head: &Head, quarantined: bool) -> Self {
         let waits = head.queue == Queue::Pending;
+        let has_end = head.queue == Queue::Held && head.entered_at < head.next_at;
         Self {
             id: head.id.to_string(),
             queue: head.queue.name(),
@@ -82,6 +85,7 @@ impl HeadForm {
             received_at: rfc3339(head.received_at),
             entered_at: rfc3339(head.entered_at),
             next_at: waits.then(|| rfc3339(head.next_at)),
+            until: has_end.then(|| rfc3339(head.next_at)),
             tries: head.attempts,
             quarantined,
         }
@@ -95,6 +99,7 @@ pub(super) fn shown(shown: &Shown, reveal: bool) -> Value {
         "event": event(&shown.event, reveal),
         "webhook_id": shown.webhook_id,
         "attempts": shown.attempts,
+        "then": shown.expiry.map(|expiry| expiry.then),
         "released_from": shown.released_from.map(Queue::name),
         "signed": { "at": shown.signed_at.map(rfc3339), "by": shown.signed_by, "nonce": shown.nonce },
         "verdict": serde_json::from_str::<Value>(&shown.verdict).unwrap_or(Value::Null),

@@ -211,7 +211,7 @@ fn audit<T>(gate: &Gate, who: Who, what: &'static str, of: &str, id: &str, resul
         Ok(_) => ("done", ""),
         Err(problem) => (problem.code, problem.message.as_str()),
     };
-    gate.observe().action(&Action { peer: who.peer, by: who.right.name(), what, of, id, result: code, detail });
+    gate.observe().action(&Action { peer: Some(who.peer), by: who.right.name(), what, of, id, result: code, detail });
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub(super) mod yaml;
 use std::time::Duration;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 
 use super::files::{FileId, Spanned};
 use yaml::Node;
@@ -105,7 +106,8 @@ pub enum RejectAnswer {
 }
 
 /// What becomes of a held event that nobody has looked at in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnExpiry {
     /// It is forwarded.
     Release,

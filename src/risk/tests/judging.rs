@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::risk::ask::{Answers, Order};
 use crate::risk::model::Model;
 use crate::risk::schema::{Around, Facts};
-use crate::risk::{Action, Decided, Policy, RuleSet, Snooze, Verdict};
+use crate::risk::{Action, Decided, HoldTerms, OnExpiry, Policy, RuleSet, Snooze, Verdict};
 
 /// A policy with the store that it asks.
 struct World {
@@ -110,6 +110,28 @@ fn every_hit_is_told_and_the_strongest_action_wins() {
     assert_eq!(large.hold().unwrap().hold_for, Duration::from_hours(2));
     assert!(matches!(world.policy.conclude((), large), Decided::Rejected { .. }));
     assert!(matches!(world.policy.conclude((), small), Decided::Cleared(_)));
+}
+
+#[test]
+fn what_is_held_ends_only_if_everything_that_holds_it_says_so() {
+    let judged = |more: &str, third: &str| {
+        let rules = rules(
+            more,
+            &[
+                ("WXP-1001", ANY, "action: hold, hold_for: 2h, on_expiry: release, score: 10"),
+                ("WXP-1002", LARGE, "action: hold, hold_for: 1h, on_expiry: reject, score: 10"),
+                ("WXP-1003", "has(event.attach)", third),
+            ],
+        );
+        let mut world = world(&rules);
+        let with_attach = Event { attach: Some("x".into()), ..payment("E3", 1000) };
+        [payment("E1", 1), payment("E2", 1000), with_attach].map(|event| world.judge(&event).hold())
+    };
+    let terms = |hours, on_expiry| Some(HoldTerms { hold_for: Duration::from_hours(hours), on_expiry });
+    let (released, rejected) = (terms(2, OnExpiry::Release), terms(2, OnExpiry::Reject));
+    assert_eq!(judged("", "action: hold"), [released, rejected, None]);
+    assert_eq!(judged("", "action: flag"), [released, rejected, rejected]);
+    assert_eq!(judged("score: { thresholds: { hold: 20 } }\n", "action: flag"), [released, None, None]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::futures::Notified;
 
 use super::seal::Unopened;
-use super::{Depth, Head, Listed, Opened, Page, Query, Queue, Row, RowId, Stored, Take, Taken};
+use super::{Depth, Expiry, Head, Listed, Opened, Page, Query, Queue, Row, RowId, Stored, Take, Taken};
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
@@ -67,6 +67,8 @@ pub struct Shown {
     pub attempts: u32,
     /// Out of which queue a person let it go.
     pub released_from: Option<Queue>,
+    /// Until when it waits for a person, and what then, if its rule says so.
+    pub expiry: Option<Expiry>,
 }
 
 /// What came of a redrive.
@@ -109,6 +111,7 @@ impl Store {
             signed_by: row.signed.by,
             verdict: row.verdict,
             released_from: row.released_from,
+            expiry: row.expiry,
         })
     }
 
@@ -117,6 +120,7 @@ impl Store {
         let (head, mut row) = self.open_row(queue, id).await?;
         row.attempts_before = row.attempts_before.saturating_add(head.attempts);
         row.released_from = Some(queue);
+        row.expiry = None;
         let now = self.shared.clock.now();
         let head = Head {
             queue: Queue::Pending,
@@ -226,7 +230,7 @@ impl Store {
             reason,
             received_at: now,
             entered_at: now,
-            next_at: now,
+            next_at: row.expiry.map_or(now, |expiry| expiry.at),
             attempts: 0,
             lane: self.shared.seals.lane(endpoint, row.event.subject.as_deref(), id),
         };
@@ -234,7 +238,7 @@ impl Store {
         Ok(Stored { head, sealed })
     }
 
-    async fn open_row(&self, queue: Queue, id: RowId) -> Result<(Head, Row), DeskError> {
+    pub(super) async fn open_row(&self, queue: Queue, id: RowId) -> Result<(Head, Row), DeskError> {
         let found = self.shared.rows.get(queue, id).await?;
         let Stored { head, sealed } = found.ok_or(DeskError::NotFound { queue, id })?;
         match self.unseal(&head, &sealed) {

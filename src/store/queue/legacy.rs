@@ -88,6 +88,7 @@ fn read(bytes: &[u8]) -> Option<(Arc<str>, UnixTime, Row)> {
         verdict: String::new(),
         attempts_before: 0,
         released_from: None,
+        expiry: None,
     };
     Some((Arc::from(file.endpoint), UnixTime::from_millis(file.held_at_ms), row))
 }

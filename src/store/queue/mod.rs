@@ -11,6 +11,7 @@
 //! program's way to the queues; only what it has opened ([`Opened`]) can be delivered.
 
 pub mod desk;
+mod expiry;
 mod file;
 pub(in crate::store) mod legacy;
 mod log;
@@ -35,6 +36,7 @@ use crate::reason::Reason;
 use file::FileRows;
 use memory::MemoryRows;
 
+pub use expiry::{Expired, Expiry};
 pub use opened::Opened;
 pub use row::Beside;
 pub(super) use row::{Origin, Row};
@@ -146,7 +148,7 @@ pub struct Head {
     pub received_at: UnixTime,
     /// When it came into this queue; decides the order of lists.
     pub entered_at: UnixTime,
-    /// `pending`: not before.
+    /// `pending`: not before. `held`: until then a person has time, if it is later than `entered_at`.
     pub next_at: UnixTime,
     /// How often its delivery was tried.
     pub attempts: u32,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 
-use super::{Queue, RowId};
+use super::{Expiry, Queue, RowId};
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::store::digest;
@@ -46,6 +46,8 @@ pub(in crate::store) struct Row {
     pub(in crate::store) attempts_before: u32,
     /// Out of which queue a person let it go.
     pub(in crate::store) released_from: Option<Queue>,
+    /// `held`: how long it waits for a person, if a rule says so.
+    pub(in crate::store) expiry: Option<Expiry>,
 }
 
 /// What WeChat signed; nonce and time where its protocol signs them.
@@ -69,6 +71,8 @@ struct Form {
     attempts_before: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     released_from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expiry: Option<Expiry>,
 }
 
 impl Row {
@@ -86,6 +90,7 @@ impl Row {
             verdict: beside.verdict.to_owned(),
             attempts_before: 0,
             released_from: None,
+            expiry: None,
         }
     }
 
@@ -123,6 +128,7 @@ impl Row {
             verdict: self.verdict.clone(),
             attempts_before: self.attempts_before,
             released_from: self.released_from.map(|queue| queue.name().to_owned()),
+            expiry: self.expiry,
         };
         let form = serde_json::to_vec(&form).expect("strings and numbers always serialize");
         let room = form.len().saturating_add(self.event.body.len()).saturating_add(self.received_body.len());
@@ -162,6 +168,7 @@ impl Row {
             verdict: form.verdict,
             attempts_before: form.attempts_before,
             released_from: form.released_from.as_deref().and_then(Queue::named),
+            expiry: form.expiry,
         })
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::risk::ask::Asks;
+use crate::risk::{HoldTerms, OnExpiry};
 use crate::store::queue::desk::DeskError;
 use crate::store::{Beside, EngineSettings, Settings, Store, Terms, Unclaimed};
 use crate::wechat::Authentic;
@@ -212,4 +213,43 @@ async fn nothing_of_an_event_lies_open_in_the_files_of_a_store() {
         assert!(!log.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
     }
     assert!(log.windows(3).any(|part| part == b"pay"), "the endpoint does");
+}
+
+async fn hold(store: &Store, id: &str, terms: Option<HoldTerms>) -> RowId {
+    let claimed =
+        store.claim(authentic(id, id, "{}"), &HeaderMap::new(), &self::terms(), &Asks::default(), NOW).await.unwrap();
+    claimed.hold(terms, Beside { verdict: "", headers: &HeaderMap::new() }).await.unwrap();
+    rows_of(store, Queue::Held).await.last().unwrap().id
+}
+
+#[tokio::test]
+async fn a_held_row_whose_time_is_up_is_released_or_rejected_as_its_rule_says_and_never_lost() {
+    let (store, clock) = memory();
+    let hour = Duration::from_hours(1);
+    let until = |hold_for, on_expiry| Some(HoldTerms { hold_for, on_expiry });
+    let mut ids = Vec::new();
+    for terms in
+        [until(hour, OnExpiry::Release), until(hour, OnExpiry::Reject), until(2 * hour, OnExpiry::Release), None]
+    {
+        ids.push(hold(&store, &format!("EV-{}", ids.len()), terms).await);
+        clock.advance(Duration::from_millis(1));
+    }
+    assert!(store.expire_held().await.unwrap().is_empty(), "nothing is due");
+    clock.advance(hour);
+    let expired = store.expire_held().await.unwrap();
+    let told: Vec<_> = expired.iter().map(|it| (it.id, it.then, it.result.is_ok())).collect();
+    assert_eq!(told, [(ids[0], OnExpiry::Release, true), (ids[1], OnExpiry::Reject, true)]);
+    assert!(store.expire_held().await.unwrap().is_empty(), "once");
+
+    let opened = store.take("pay", LEASE, 10).await.unwrap();
+    assert_eq!(
+        opened.iter().map(|row| (row.id(), row.released_from())).collect::<Vec<_>>(),
+        [(ids[0], Some(Queue::Held))]
+    );
+    let reasons: Vec<_> = rows_of(&store, Queue::Held).await.iter().map(|head| (head.id, head.reason)).collect();
+    let kept = [(ids[1], Reason::RiskRejected), (ids[2], Reason::Held), (ids[3], Reason::Held)];
+    assert_eq!(reasons, kept);
+    store.release(Queue::Held, ids[1]).await.unwrap();
+    clock.advance(1000 * hour);
+    assert_eq!(store.expire_held().await.unwrap().len(), 1, "what has no end stays");
 }

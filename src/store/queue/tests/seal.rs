@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::Event;
+use crate::risk::OnExpiry;
 use crate::secret::Secret;
 use crate::store::queue::row::Signed;
 use crate::store::queue::seal::Unopened;
@@ -147,6 +148,7 @@ proptest! {
             verdict,
             attempts_before: 3,
             released_from: conflict.then_some(Queue::Dead),
+            expiry: conflict.then_some(Expiry { at: NOW, then: OnExpiry::Reject }),
         };
         let sealed = seals(&[1]).seal(&head(1), &row.encode()).unwrap();
         prop_assert_eq!(Row::decode(seals(&[1]).open(&head(1), &sealed).unwrap()), Some(row));
