@@ -11,6 +11,7 @@ mod delivery;
 mod doctor;
 mod downloads;
 mod gateway;
+mod hostile;
 mod http_client;
 mod other_implementation;
 mod outage;
