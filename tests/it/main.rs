@@ -21,4 +21,6 @@ mod protocols_of_the_wire;
 mod push;
 mod queue;
 mod replay;
+mod risk;
 mod rotation;
+mod rules_reload;

@@ -57,7 +57,7 @@ impl Process {
         Memory { resident: of("VmRSS:"), most_resident: of("VmHWM:") }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }

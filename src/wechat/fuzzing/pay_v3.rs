@@ -85,7 +85,7 @@ pub fn pay_v3_body(data: &[u8]) {
 
 /// What was encrypted.
 pub fn pay_v3_resource(data: &[u8]) {
-    pay_v3::read_resource(Bytes::copy_from_slice(data));
+    pay_v3::read_resource(&Bytes::copy_from_slice(data));
 }
 
 /// The answer to a download: the list as WeChat signed it, or, behind a first byte that is odd, a certificate that was

@@ -91,7 +91,7 @@ pub(super) fn envelope(form: u8, encrypted: &str) -> Vec<u8> {
 pub fn push(data: &[u8]) {
     let Some((choice, data)) = chosen(data) else { return };
     if let Some(endpoint) = ENDPOINTS.get(usize::from(choice & 3)) {
-        pushed(endpoint, choice & 3 == 0, choice >> 2, data);
+        pushed(endpoint, choice % 4 == 0, choice >> 2, data);
     }
 }
 
@@ -191,7 +191,7 @@ pub fn push_reply(data: &[u8]) {
         replies.collect()
     });
     for reply_to in REPLIES.iter() {
-        drop(reply_to.wants_retry(data));
+        let _ = reply_to.wants_retry(data);
         let reply = reply_to.reply(data, [7; 16], NOW);
         assert_eq!(reply.answer.status, 200);
         // Base64 and the envelope around it.

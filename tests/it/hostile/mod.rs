@@ -4,6 +4,8 @@
 //!
 //! The attack corpus (`attacks.rs`) has more of what strangers send to Pay v3 and v2.
 
+#![allow(clippy::format_collect)] // a test may copy
+
 mod documents;
 mod http;
 mod sealed;
