@@ -155,6 +155,26 @@ async fn rules_edited_under_load_fail_no_callback_and_each_sees_one_version_whol
     each_verdict_is_of_one_version(&site, sent);
 }
 
+/// What is nested as deep as it may be is read at a reload as at the start, and does not end the process.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deepest_condition_is_taken_by_a_reload() {
+    let site = Site::new();
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
+    site.write_config("file:store.db", shop.address(), "rules = [\"first\"]");
+    std::fs::create_dir(site.config().with_file_name("rules")).unwrap();
+    let text = version("first", 'A');
+    std::fs::write(site.config().with_file_name("rules/first.yaml"), &text).unwrap();
+    let edited = Edited::start(site);
+    let nested = |depth: usize| format!("{}has(event.mchid){}", "(true && ".repeat(depth), ")".repeat(depth));
+    for (depth, taken) in [(31, 1), (10_000, 1), (16, 2)] {
+        let text = text.replacen("when: has(event.mchid)", &format!("when: {}", nested(depth)), 1);
+        edited.edit(0, "first", &text).await;
+        assert_eq!(edited.reloads().await.0, taken, "{depth} deep");
+        assert_eq!(send(edited.process.address, &edited.site.sign(&edited.site.event())).await.status, 200);
+    }
+    edited.process.terminate().await;
+}
+
 /// Sends genuine callbacks until told to stop; each has to pass.
 async fn load(address: SocketAddr, is_over: Arc<AtomicBool>) -> usize {
     let site = Site::new();
