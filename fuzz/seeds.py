@@ -142,13 +142,20 @@ def push():
 
 
 def texts():
+    def condition(text):
+        """With the names that the target has around a condition."""
+        text = re.sub(r"counter\.\w*(first|known|new)\w*", "counter.seen", text)
+        text = re.sub(r"counter\.(?!seen)\w+", "counter.pays", text)
+        seed("rules", b"\x02" + re.sub(r"list\.\w*(range|net)\w*", "list.ranges", text).encode())
+        seed("rules", b"\x02" + re.sub(r"list\.\w+", "list.ours", text).encode())
+
     for rules in sorted((ROOT / "rules").glob("*.yaml")):
         text = rules.read_text()
         seed("rules", b"\x00" + text.encode())
-        for condition in re.findall(r"^\s+when: (.+)$", text, re.M):
-            seed("rules", b"\x02" + condition.strip("'\"").encode())
-        for block in re.findall(r"when: [|>]-?\n((?:\s{6,}.+\n)+)", text):
-            seed("rules", b"\x02" + re.sub(r"\n\s+", "\n", block.strip()).encode())
+        for when in re.findall(r"^\s+when: (.+)$", text, re.M):
+            condition(when.strip("'\""))
+        for block in re.findall(r"when: [|>]-?\n((?:\s{6,}.+\n)+?)(?=\s+\w+:)", text):
+            condition(re.sub(r"\n\s+", "\n", block.strip()))
     mistakes = (ROOT / "src/risk/tests/mistakes.txt").read_text()
     for part in re.split(r"\n(?:---+|===+).*\n", mistakes):
         seed("rules", b"\x01" + part.encode())
@@ -157,15 +164,15 @@ def texts():
             seed("rules", b"\x00" + block.encode())
             seed("rules", b"\x01" + block.encode())
             for line in block.splitlines():
-                seed("rules", b"\x02" + line.strip().encode())
+                condition(line.strip())
         for code in re.findall(r"`([^`\n]+)`", (ROOT / "docs" / doc).read_text()):
-            seed("rules", b"\x02" + code.encode())
+            condition(code)
     for path in (ROOT / "docs" / "configuration.md", ROOT / "docs" / "keys.md", ROOT / "docs" / "queues.md"):
         for block in re.findall(r"```toml\n(.*?)```", path.read_text(), re.S):
             seed("config", block)
     seed("config", (ROOT / "src/cli/init.toml").read_text())
     upstream = '[endpoint.pay.upstream]\nurl = ["http://127.0.0.1:9000/events"]\n'
-    push = 'keys.token = { file = "keys/sim.json" }\nkeys.aes = { file = "keys/apiv3.key" }\n'
+    push = 'keys.token = { file = "keys/token" }\nkeys.aes = { file = "keys/aes" }\n'
     for lines in (
         'protocol = "pay-v3"\nkeys.api_v3 = { file = "keys/apiv3.key" }\nkeys.certificates = ["keys/wechatpay_cert.pem"]\n',
         'protocol = "pay-v3"\nkeys.api_v3 = { file = "keys/apiv3.key" }\nkeys.public = [{ id = '

@@ -13,6 +13,9 @@ static SITE: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
     let keys = site.join("keys");
     fs::create_dir_all(&keys).expect("a place for the keys");
     wxgate::sim::keys::Keys::bundled().save(&keys).expect("the bundled keys");
+    for (name, secret) in [("token", "fuzzingToken"), ("aes", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG")] {
+        fs::write(keys.join(name), secret).expect("a place for the keys");
+    }
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/payment-core.yaml");
     fs::create_dir_all(site.join("rules")).expect("a place for the rules");
     fs::write(site.join("rules/shop.yaml"), fs::read(rules).expect("the starter rules")).expect("a place for the rules");

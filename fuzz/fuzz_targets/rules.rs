@@ -13,6 +13,21 @@ use wxgate_fuzz::{Room, within};
 const NOW: UnixTime = UnixTime::from_secs(1_760_000_000);
 const HEAD: &str = "apiVersion: wxgate.rules/v1\nkind: RuleSet\nname: shop\nversion: 3\nschema: pay-v3\n";
 
+/// What a condition may name beside fields.
+const AROUND: &str = "macros:
+  - { name: paid, expr: 'event.kind == Kind.TRANSACTION && event.trade_state == TradeState.SUCCESS' }
+  - { name: refunded, expr: 'event.kind == Kind.REFUND && event.refund_status == RefundStatus.SUCCESS' }
+lists:
+  - { name: ours, type: string, source: { inline: [\"1900000001\", openid] }, empty: error }
+  - { name: ranges, type: cidr, source: { inline: [127.0.0.0/8, \"::1/128\"] }, empty: error }
+  - { name: told, type: string, source: { dynamic: true }, empty: allow }
+counters:
+  - { name: pays, count: events, when: paid, key: [ event.mchid, event.payer.openid ], window: 10m }
+  - { name: sums, sum: event.amount.total, when: paid, key: [ event.mchid ], window: 1d }
+  - { name: orders, distinct: event.out_trade_no, when: paid, key: [ event.mchid ], window: 1h }
+  - { name: seen, first_seen: true, when: paid, key: [ event.payer.openid ], window: 30d }
+";
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| within(Room::TEXTS, data, rules));
 
 fn rules(data: &[u8]) {
@@ -24,7 +39,7 @@ fn rules(data: &[u8]) {
         _ => {
             let when = text.replace('\n', "\n      ");
             format!(
-                "{HEAD}rules:\n  - id: WXP-1001\n    title: t\n    action: flag\n    reason: r\n    mode: shadow\n    \
+                "{HEAD}{AROUND}rules:\n  - id: WXP-1001\n    title: t\n    action: flag\n    reason: r\n    mode: shadow\n    \
                  when: |\n      {when}\n"
             )
         }
