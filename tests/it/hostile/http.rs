@@ -1,16 +1,24 @@
 //! HTTP that is made to hurt: compressed bodies, heads without measure, chunks that are no use, headers twice, senders that
 //! take their time.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::channel::Channel;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use wxgate::sim::notify::Callback;
 use wxgate::sim::pay_v2 as sim_v2;
 
 use super::sealed::Pushes;
-use super::{AT_ONCE, Shot, Target, all_are_refused};
+use super::{AT_ONCE, MAX_BODY, Shot, Target, all_are_refused};
 use crate::gateway::PATH;
 use crate::pay_v2;
 
@@ -189,5 +197,44 @@ async fn slow_senders_are_cut_off_and_hold_nobody_up() {
         ended.unwrap();
     }
     assert!(target.shop.take_deliveries().is_empty());
+    target.process.terminate().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http_2_streams_that_hurt_leave_the_others_of_their_connection_alone() {
+    let target = Target::start().await;
+    let stream = TcpStream::connect(target.address()).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let send = |callback: Callback, body: BoxBody<Bytes, Infallible>| {
+        let mut request = Request::post(format!("http://gateway.test{PATH}"));
+        for (name, value) in &callback.headers {
+            request = request.header(name, value);
+        }
+        let answer = sender.clone().send_request(request.body(body).unwrap());
+        async move { answer.await.map(|answer| answer.status().as_u16()) }
+    };
+    let whole = |bytes: Vec<u8>| Full::new(Bytes::from(bytes)).boxed();
+    let genuine = || target.site.sign(&target.site.event());
+    let passes = || {
+        let callback = genuine();
+        let body = whole(callback.body.clone());
+        send(callback, body)
+    };
+    assert_eq!(passes().await.unwrap(), 200);
+
+    let (mut endless, body) = Channel::<Bytes, Infallible>::new(1);
+    endless.send_data(Bytes::from_static(b"{")).await.unwrap();
+    let slow = tokio::spawn(send(genuine(), body.boxed()));
+    let huge = send(genuine().and("x", &"x".repeat(64 * 1024)), whole(b"{}".to_vec())).await;
+    assert!(huge.is_err() || huge.unwrap() == 431);
+    let many = (0..5000).fold(genuine(), |callback, n| callback.and(&format!("x-{n}"), "x"));
+    let many = send(many, whole(b"{}".to_vec())).await;
+    assert!(many.is_err() || many.unwrap() == 431);
+    assert_eq!(send(genuine(), whole(vec![b' '; MAX_BODY + 1])).await.unwrap(), 413);
+    assert_eq!(passes().await.unwrap(), 200, "on the same connection");
+    assert_eq!(slow.await.unwrap().unwrap(), 408);
+    drop(endless);
+    assert_eq!(target.shop.take_deliveries().len(), 2);
     target.process.terminate().await;
 }
