@@ -181,3 +181,30 @@ fn the_rules_that_the_documentation_shows_load_and_pass_their_tests() {
     });
     assert_eq!((loaded.sets.len(), loaded.tests.len(), loaded.warnings.as_slice()), (1, 2, [].as_slice()));
 }
+
+#[test]
+fn every_fuzz_target_is_documented_and_run_and_every_finding_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let manifest = read("fuzz/Cargo.toml");
+    let (_, binaries) = manifest.split_once("[[bin]]").unwrap();
+    let targets: BTreeSet<&str> =
+        binaries.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).collect();
+    let text = doc("fuzzing.md");
+    for header in ["| target | holds |", "| target | executions | seconds | a second | memory in MiB | corpus |"] {
+        let rows = by_name(table(&text, header));
+        assert_eq!(rows.keys().map(String::as_str).collect::<BTreeSet<_>>(), targets, "{header}");
+    }
+    let script = read("scripts/fuzz");
+    for target in targets {
+        assert!(
+            script.lines().any(|line| line.split(' ').next() == Some(target)),
+            "scripts/fuzz does not run {target}"
+        );
+    }
+    for row in table(&text, "| found by | what | test |") {
+        let (file, test) = row[2].split_once(": ").unwrap();
+        let name = format!("fn {}(", quoted(test)[0]);
+        assert!(read(quoted(file)[0]).contains(&name), "{row:?}");
+    }
+}

@@ -126,7 +126,12 @@ fn read(file: &Path) -> Result<Captured, CaptureError> {
     } else {
         bytes = std::fs::read(file)?;
     }
-    if bytes.trim_ascii_start().starts_with(b"{") { from_json(&bytes) } else { from_http(&bytes) }
+    parse(&bytes)
+}
+
+/// In either form.
+pub(super) fn parse(bytes: &[u8]) -> Result<Captured, CaptureError> {
+    if bytes.trim_ascii_start().starts_with(b"{") { from_json(bytes) } else { from_http(bytes) }
 }
 
 fn from_json(bytes: &[u8]) -> Result<Captured, CaptureError> {

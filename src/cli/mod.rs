@@ -6,6 +6,8 @@ mod captured;
 mod check;
 mod demo;
 mod doctor;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gateway;
 mod init;
 mod keys;

@@ -12,6 +12,10 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Examined, Watch};
 use crate::observe::logs;
 
+/// Stack of the thread that a reload reads on, in bytes: as much as the main thread usually has, which read the same files at
+/// the start. The parser of rules recurses a dozen calls for each bracket, and brackets may be nested 32 deep.
+const READING_STACK: usize = 8 << 20;
+
 /// Run the gateway.
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -34,13 +38,14 @@ pub(super) fn run(args: &Args) -> ExitCode {
         }
     };
     log_warnings(&warnings);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            talk(format_args!("wxgate: no runtime: {error}"));
-            return Exit::Failed.into();
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_current_thread().enable_all().thread_stack_size(READING_STACK).build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                talk(format_args!("wxgate: no runtime: {error}"));
+                return Exit::Failed.into();
+            }
+        };
     runtime.block_on(serve(args, config, Watch::new(files))).into()
 }
 

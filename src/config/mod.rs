@@ -10,6 +10,8 @@ mod download;
 mod endpoint;
 mod files;
 mod fixed;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod keys;
 mod problem;
 mod push;

@@ -31,6 +31,8 @@ pub(super) struct Outside<'d> {
 impl Outside<'_> {
     /// A path as the configuration means it.
     pub(super) fn path(&self, written: &str) -> PathBuf {
+        #[cfg(fuzzing)]
+        let written = super::fuzzing::inside(written);
         self.directory.join(written)
     }
 

@@ -46,8 +46,9 @@ impl Connections {
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout)
             .max_buf_size(MAX_HEAD)
-            .max_headers(MAX_HEADERS)
-            .pipeline_flush(true);
+            .max_headers(MAX_HEADERS);
+        // Not `pipeline_flush`: it keeps an answer back while there are bytes to read, and where reading has ended (a broken
+        // chunk, a head that is too large, `Connection: close` with something behind the body) the answer is never sent.
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())

@@ -10,6 +10,8 @@ mod conformance;
 mod digest;
 pub mod engine;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod index;
 mod memory;
 pub mod queue;

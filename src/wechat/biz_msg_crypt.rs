@@ -28,6 +28,10 @@ pub(super) struct Crypt {
     receive_ids: Vec<Arc<str>>,
 }
 
+/// Bytes of an encrypted message that are not the message, for [`super::fuzzing`].
+#[cfg(fuzzing)]
+pub(super) const BLOCKS_OF_PADDING: usize = RANDOM + 4 + 1;
+
 /// Which token signed.
 #[derive(Clone, Debug)]
 pub(super) struct SignedBy {
@@ -146,7 +150,7 @@ impl SealedBy {
 
 /// Parts are sorted as bytes and joined with nothing between (protocol 3.1), so that the same text may be cut into other
 /// parts: what is signed is the sum of them, and what tells a replay has to be the signature, not one part.
-fn sign(token: &Token, parts: &[&str]) -> String {
+pub(super) fn sign(token: &Token, parts: &[&str]) -> String {
     let mut sorted: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     sorted.push(token.expose());
     sorted.sort_unstable();
@@ -158,7 +162,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]).filter_map(|n| char::from_digit(u32::from(n), 16)).collect()
 }
 
-fn pack(message: &[u8], receive_id: &[u8], random: [u8; RANDOM]) -> Option<Vec<u8>> {
+pub(super) fn pack(message: &[u8], receive_id: &[u8], random: [u8; RANDOM]) -> Option<Vec<u8>> {
     let length = u32::try_from(message.len()).ok()?;
     let mut plaintext = [&random[..], &length.to_be_bytes(), message, receive_id].concat();
     let padding = PADDED.checked_sub(plaintext.len().checked_rem(PADDED)?)?;

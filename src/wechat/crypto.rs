@@ -281,6 +281,27 @@ impl Aes256Ecb {
     }
 }
 
+/// What only WeChat does with these ciphers, for [`super::fuzzing`].
+#[cfg(fuzzing)]
+impl Aes256Gcm {
+    pub(super) fn seal(&self, nonce: [u8; NONCE_LEN], associated_data: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let (nonce, mut sealed) = (Nonce::assume_unique_for_key(nonce), plaintext.to_vec());
+        self.0.seal_in_place_append_tag(nonce, Aad::from(associated_data), &mut sealed).expect("not 64 GiB");
+        sealed
+    }
+}
+
+#[cfg(fuzzing)]
+impl Aes256Ecb {
+    pub(super) fn seal(key: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let key = UnboundCipherKey::new(&AES_256, key).expect("32 bytes");
+        let key = aws_lc_rs::cipher::PaddedBlockEncryptingKey::ecb_pkcs7(key).expect("a key of AES");
+        let mut sealed = plaintext.to_vec();
+        key.encrypt(&mut sealed).expect("padding fits any length");
+        sealed
+    }
+}
+
 /// Whether two texts are the same; how long that takes depends on their lengths alone.
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     use subtle::ConstantTimeEq as _;

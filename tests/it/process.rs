@@ -16,6 +16,12 @@ pub(crate) struct Process {
     pub(crate) address: SocketAddr,
 }
 
+/// Resident memory of a process.
+pub(crate) struct Memory {
+    pub(crate) resident: usize,
+    pub(crate) most_resident: usize,
+}
+
 impl Process {
     pub(crate) fn start(site: &Site) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_wxgate"))
@@ -41,7 +47,17 @@ impl Process {
         Self { child, address }
     }
 
-    fn signal(&self, name: &str) {
+    /// What it takes now, and the most that it took, in bytes.
+    pub(crate) fn memory(&self) -> Memory {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+        };
+        Memory { resident: of("VmRSS:"), most_resident: of("VmHWM:") }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }

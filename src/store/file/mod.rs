@@ -303,3 +303,16 @@ fn lock(dir: &Path) -> Result<fs::File, OpenError> {
         Err(TryLockError::Error(cause)) => Err(OpenError::Io { path, cause }),
     }
 }
+
+/// A journal out of nothing into an index, for [`super::fuzzing`]. `framed`: the bytes are records, and get a frame.
+#[cfg(fuzzing)]
+pub(super) fn scan_for_fuzzing(data: &[u8], framed: bool) {
+    let mut journal = Vec::new();
+    if framed {
+        frame::start(1, &mut journal);
+        frame::frame(data, 0, &mut journal);
+    } else {
+        journal.extend_from_slice(data);
+    }
+    recovery::apply_for_fuzzing(&journal);
+}

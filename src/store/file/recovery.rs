@@ -152,6 +152,18 @@ impl Recovered {
     }
 }
 
+/// A journal of these bytes, for [`super::scan_for_fuzzing`].
+#[cfg(fuzzing)]
+pub(super) fn apply_for_fuzzing(journal: &[u8]) {
+    let mut recovered = Recovered { index: Index::new(), next: 1, snapshot_size: 0, journals: 0, journal_size: 0 };
+    if let Ok(scan) = recovered.apply(Path::new("journal"), 1, journal) {
+        assert!(scan.end <= journal.len());
+        let now = recovered.index.latest();
+        let _ = recovered.index.for_each(now, |_| Ok::<(), ()>(()));
+        recovered.index.registrations(now).for_each(drop);
+    }
+}
+
 /// Cuts the torn tail off and closes the journal, so that nothing is ever appended behind what a crash left.
 fn cut(path: &Path, end: u64) -> io::Result<()> {
     let mut file = disk::private().append(true).open(path)?;

@@ -66,7 +66,7 @@ pub(in crate::store) fn take_in(store: &Store, dir: &Path) -> Result<(), OpenErr
     Ok(())
 }
 
-fn read(bytes: &[u8]) -> Option<(Arc<str>, UnixTime, Row)> {
+pub(super) fn read(bytes: &[u8]) -> Option<(Arc<str>, UnixTime, Row)> {
     let file: HeldFile = serde_json::from_slice(bytes).ok()?;
     let decoded = |text: &str| base64_simd::STANDARD.decode_to_vec(text).ok().map(Bytes::from);
     let row = Row {

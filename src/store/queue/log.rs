@@ -164,6 +164,16 @@ fn check_unconfirmed(file: &File, at: u64) -> Result<u64, Unreadable> {
     Ok(at)
 }
 
+/// The payload of a frame, and these bytes as frames, for [`super::record_for_fuzzing`].
+#[cfg(fuzzing)]
+pub(super) fn decode_for_fuzzing(data: &[u8]) {
+    drop(decode(data, 0));
+    let (mut reader, mut frame) = (data, Vec::new());
+    while let Ok(Some(payload)) = read_frame(&mut reader, &mut frame) {
+        drop(decode(payload, 0));
+    }
+}
+
 fn decode(payload: &[u8], begin: u64) -> Option<Read> {
     let (kind, rest) = payload.split_first()?;
     match *kind {

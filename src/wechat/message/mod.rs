@@ -211,3 +211,9 @@ pub(super) fn open(
         received_body: verified.body,
     })
 }
+
+/// What a body says is encrypted, for [`super::fuzzing`].
+#[cfg(fuzzing)]
+pub(super) fn encrypted_for_fuzzing(body: &[u8]) -> Option<String> {
+    document::envelope(body).ok()?.encrypted
+}

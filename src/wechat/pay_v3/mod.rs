@@ -202,8 +202,8 @@ impl PayV3 {
 
 /// What reads a decrypted resource, for [`super::fuzzing`].
 #[cfg(fuzzing)]
-pub(super) fn read_resource(plaintext: Bytes) {
-    if let Ok(found) = resource::read(&plaintext) {
+pub(super) fn read_resource(plaintext: &Bytes) {
+    if let Ok(found) = resource::read(plaintext) {
         drop(found.into_event(String::new(), String::new(), None, plaintext.clone()));
     }
 }

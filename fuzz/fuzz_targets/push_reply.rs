@@ -1,0 +1,6 @@
+//! Anything as an app's reply to a push.
+#![no_main]
+
+use wxgate_fuzz::{Room, within};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| within(Room::PROTOCOL, data, wxgate::wechat::fuzzing::push_reply));

@@ -1,0 +1,6 @@
+//! Anything as XML, and as the JSON that it becomes.
+#![no_main]
+
+use wxgate_fuzz::{Room, within};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| within(Room::PROTOCOL, data, wxgate::wechat::fuzzing::xml));
