@@ -144,7 +144,7 @@ impl Engine {
     /// Opens an engine at `now`. Reads files where the engine has some: not for a thread that serves.
     pub fn open(settings: &EngineSettings, now: UnixTime) -> Result<Self, OpenError> {
         Ok(Self(match settings {
-            EngineSettings::Memory => Kind::Memory(MemoryEngine::new(now)),
+            EngineSettings::Memory | EngineSettings::Redis(_) => Kind::Memory(MemoryEngine::new(now)),
             EngineSettings::File(path) => Kind::File(FileEngine::open(path)?),
         }))
     }

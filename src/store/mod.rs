@@ -13,6 +13,7 @@ mod file;
 mod index;
 mod memory;
 pub mod queue;
+pub mod redis;
 mod register;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::wechat::Authentic;
 use claimed::Claim;
 use engine::{Ask, CountAsk, Engine, NonceUse, Reply};
 use queue::{Origin, Queue, Row, Rows, Seals, legacy};
+use redis::RedisSettings;
 
 pub use claimed::Claimed;
 pub use queue::{Beside, Opened};
@@ -61,6 +63,8 @@ pub enum EngineSettings {
     Memory,
     /// `file:PATH`, a directory.
     File(PathBuf),
+    /// `redis://…` and its kin.
+    Redis(Arc<RedisSettings>),
 }
 
 /// What an endpoint asks of a claim.
@@ -117,7 +121,7 @@ pub enum Unclaimed {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// More writes wait than may.
-    #[error("the store's queue is full: callbacks come faster than the disk takes them")]
+    #[error("the store's queue is full: callbacks come faster than the store takes them")]
     Busy,
     /// No space left. What was taken before is kept and written as soon as there is space.
     #[error("the store's disk is full: free some space, and the store goes on by itself")]
@@ -172,6 +176,27 @@ pub enum StoreError {
         /// How many are there.
         rows: usize,
     },
+    /// Redis is not there, or does not serve. It is looked for in the background; nothing has to be restarted.
+    #[error("the store does not answer ({cause}): look at Redis; the gateway goes on by itself when it is back")]
+    Unreachable {
+        /// What was seen last.
+        cause: Arc<str>,
+    },
+    /// Redis did not answer in time. Whether it did what was asked is not known.
+    #[error("the store did not answer within {} ms: look at its load, or make store.timeout longer", within.as_millis())]
+    Late {
+        /// How long was waited.
+        within: Duration,
+    },
+    /// Redis has no memory left for what it must remember.
+    #[error("Redis is out of memory: raise its maxmemory, or shorten store.retention")]
+    OutOfMemory,
+    /// Redis does not do what was asked: its version, its settings or the user's rights do not allow it.
+    #[error("Redis refused ({cause}): compare its version and the rights of the user with docs/configuration.md")]
+    Refused {
+        /// What it said.
+        cause: Arc<str>,
+    },
     /// After [`Store::close`].
     #[error("the store is closed")]
     Closed,
@@ -180,6 +205,12 @@ pub enum StoreError {
 /// Why the store does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The settings of Redis make no sense to its client. Whether Redis answers is not looked at.
+    #[error("the settings of Redis cannot be used: {cause}")]
+    Redis {
+        /// What is wrong.
+        cause: String,
+    },
     /// The system refused.
     #[error("{}: {cause}", path.display())]
     Io {

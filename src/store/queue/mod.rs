@@ -276,7 +276,8 @@ impl Rows {
     /// Opens the rows that belong to an engine. Reads files where the engine has some: not for a thread that serves.
     pub(super) fn open(settings: &EngineSettings) -> Result<Self, OpenError> {
         Ok(match settings {
-            EngineSettings::Memory => Self::Memory(Box::default()),
+            // TODO(4): rows in Redis
+            EngineSettings::Memory | EngineSettings::Redis(_) => Self::Memory(Box::default()),
             EngineSettings::File(path) => Self::File(FileRows::open(&path.join("queue"))?),
         })
     }
