@@ -29,6 +29,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Content, Digest};
+use super::redis::link::Link;
 use super::{EngineSettings, OpenError, StoreError, digest};
 use crate::clock::UnixTime;
 use crate::reason::Reason;
@@ -273,8 +274,9 @@ pub(super) enum Rows {
 
 #[expect(clippy::unused_async, reason = "an engine over a network waits where these two do not")]
 impl Rows {
-    /// Opens the rows that belong to an engine. Reads files where the engine has some: not for a thread that serves.
-    pub(super) fn open(settings: &EngineSettings) -> Result<Self, OpenError> {
+    /// Opens the rows that belong to an engine, over the engine's own `link` if it has one. Reads files where the engine has
+    /// some: not for a thread that serves.
+    pub(super) fn open(settings: &EngineSettings, _link: Option<&Link>) -> Result<Self, OpenError> {
         Ok(match settings {
             // TODO(4): rows in Redis
             EngineSettings::Memory | EngineSettings::Redis(_) => Self::Memory(Box::default()),
