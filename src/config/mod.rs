@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod keys;
 mod problem;
 mod push;
+mod redis;
 mod reference;
 mod rule_files;
 mod rules;

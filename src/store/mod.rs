@@ -15,6 +15,7 @@ pub mod fuzzing;
 mod index;
 mod memory;
 pub mod queue;
+pub mod redis;
 mod register;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use crate::wechat::Authentic;
 use claimed::Claim;
 use engine::{Ask, CountAsk, Engine, NonceUse, Reply};
 use queue::{Origin, Queue, Row, Rows, Seals, legacy};
+use redis::RedisSettings;
 
 pub use claimed::Claimed;
 pub use queue::{Beside, Expired, Opened};
@@ -63,6 +65,8 @@ pub enum EngineSettings {
     Memory,
     /// `file:PATH`, a directory.
     File(PathBuf),
+    /// `redis://…` and its kin.
+    Redis(Arc<RedisSettings>),
 }
 
 /// What an endpoint asks of a claim.
@@ -119,7 +123,7 @@ pub enum Unclaimed {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// More writes wait than may.
-    #[error("the store's queue is full: callbacks come faster than the disk takes them")]
+    #[error("the store's queue is full: callbacks come faster than the store takes them")]
     Busy,
     /// No space left. What was taken before is kept and written as soon as there is space.
     #[error("the store's disk is full: free some space, and the store goes on by itself")]
@@ -174,14 +178,48 @@ pub enum StoreError {
         /// How many are there.
         rows: usize,
     },
+    /// Redis is not there, or does not serve. It is looked for in the background; nothing has to be restarted.
+    #[error("the store does not answer ({cause}): look at Redis; the gateway goes on by itself when it is back")]
+    Unreachable {
+        /// What was seen last.
+        cause: Arc<str>,
+    },
+    /// Redis did not answer in time. Whether it did what was asked is not known.
+    #[error("the store did not answer within {} ms: look at its load, or make store.timeout longer", within.as_millis())]
+    Late {
+        /// How long was waited.
+        within: Duration,
+    },
+    /// Redis has no memory left for what it must remember.
+    #[error("Redis is out of memory: raise its maxmemory, or shorten store.retention")]
+    OutOfMemory,
+    /// Redis does not do what was asked: its version, its settings or the user's rights do not allow it.
+    #[error("Redis refused ({cause}): compare its version and the rights of the user with docs/configuration.md")]
+    Refused {
+        /// What it said.
+        cause: Arc<str>,
+    },
     /// After [`Store::close`].
     #[error("the store is closed")]
     Closed,
 }
 
+impl StoreError {
+    /// Whether the store as a whole is out, and not only what was asked refused.
+    pub(in crate::store) fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Late { .. })
+    }
+}
+
 /// Why the store does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The settings of Redis make no sense to its client. Whether Redis answers is not looked at.
+    #[error("the settings of Redis cannot be used: {cause}")]
+    Redis {
+        /// What is wrong.
+        cause: String,
+    },
     /// The system refused.
     #[error("{}: {cause}", path.display())]
     Io {
@@ -235,8 +273,8 @@ pub enum OpenError {
 impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
-        let engine = Engine::open(&settings.engine, clock.now())?;
-        let rows = Rows::open(&settings.engine)?;
+        let engine = Engine::open(&settings.engine, &clock)?;
+        let rows = Rows::open(&settings.engine, engine.link())?;
         let seals = Seals::of_store(settings, &rows)?;
         let (quarantined, arrived) = (AtomicU64::new(0), Notify::new());
         let shared = Shared { engine, rows, seals, retention: settings.retention, clock, quarantined, arrived };
@@ -266,6 +304,7 @@ impl Store {
             endpoint: &terms.endpoint,
             nonce: freshness.map(|fresh| NonceUse {
                 digest: digest::nonce(&fresh.nonce),
+                signed_at: fresh.signed_at,
                 until: fresh.signed_at.plus(terms.window).plus(CLOCKS_DIFFER),
             }),
             event: digest::event(&authentic.event().id),
@@ -321,6 +360,21 @@ impl Store {
     /// Whether the store can promise something now.
     pub fn is_up(&self) -> bool {
         self.shared.engine.is_up() && self.shared.rows.is_up()
+    }
+
+    /// Whether everything that the store is made of answers. With `on_outage = "local"` claims are taken without it.
+    pub fn is_whole(&self) -> bool {
+        self.is_up() && self.shared.engine.is_whole()
+    }
+
+    /// How often requests to a store behind a network failed: what was asked, the kind of the failure, and how often.
+    pub fn failures(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.shared.engine.failures()
+    }
+
+    /// How many claims this node answered alone, because the store was out.
+    pub fn answered_locally(&self) -> u64 {
+        self.shared.engine.answered_locally()
     }
 
     /// Writes out what is not yet durable and closes; claims fail from here on.

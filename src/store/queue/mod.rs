@@ -30,6 +30,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Content, Digest};
+use super::redis::link::Link;
 use super::{EngineSettings, OpenError, StoreError, digest};
 use crate::clock::UnixTime;
 use crate::reason::Reason;
@@ -275,10 +276,12 @@ pub(super) enum Rows {
 
 #[expect(clippy::unused_async, reason = "an engine over a network waits where these two do not")]
 impl Rows {
-    /// Opens the rows that belong to an engine. Reads files where the engine has some: not for a thread that serves.
-    pub(super) fn open(settings: &EngineSettings) -> Result<Self, OpenError> {
+    /// Opens the rows that belong to an engine, over the engine's own `link` if it has one. Reads files where the engine has
+    /// some: not for a thread that serves.
+    pub(super) fn open(settings: &EngineSettings, _link: Option<&Link>) -> Result<Self, OpenError> {
         Ok(match settings {
-            EngineSettings::Memory => Self::Memory(Box::default()),
+            // TODO(4): rows in Redis
+            EngineSettings::Memory | EngineSettings::Redis(_) => Self::Memory(Box::default()),
             EngineSettings::File(path) => Self::File(FileRows::open(&path.join("queue"))?),
         })
     }
