@@ -156,7 +156,15 @@ pub(super) fn store(root: &mut Table<'_>, outside: &mut Outside<'_>, findings: &
         v.duration(findings, MIN_RETENTION..=DAY.saturating_mul(90), hint)
     });
     redis::keys(&mut settings.engine, &mut table, outside, findings);
-    settings.seal_keys = table.take("seal_key").map(|v| seal_keys(&v, outside, findings)).unwrap_or_default();
+    match table.take("seal_key") {
+        Some(value) => settings.seal_keys = seal_keys(&value, outside, findings),
+        None if matches!(settings.engine, store::EngineSettings::Redis(_)) => {
+            let message = "`store.seal_key` is missing: it seals what waits in Redis, and all gateways share it";
+            let hint = "make one with: openssl rand -hex 32, and add `seal_key = { env = \"WXGATE_SEAL_KEY\" }`";
+            findings.problem(table.at(), message, hint);
+        }
+        None => {}
+    }
     table.finish(findings);
     settings
 }

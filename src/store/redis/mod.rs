@@ -5,6 +5,7 @@
 mod dial;
 mod fault;
 pub(in crate::store) mod link;
+pub(in crate::store) mod rows;
 pub(in crate::store) mod script;
 #[cfg(test)]
 pub(in crate::store) mod servers;
