@@ -36,6 +36,8 @@
 //! - Rows that did not open are tried once more after the start of any node, which may have the key that was missing.
 
 mod eviction;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
