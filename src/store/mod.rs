@@ -270,8 +270,8 @@ pub enum OpenError {
 impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
-        let engine = Engine::open(&settings.engine, clock.now())?;
-        let rows = Rows::open(&settings.engine, None, &clock)?;
+        let engine = Engine::open(&settings.engine, &clock)?;
+        let rows = Rows::open(&settings.engine, engine.link(), &clock)?;
         let seals = Seals::of_store(settings, &rows)?;
         let (quarantined, arrived) = (AtomicU64::new(0), Notify::new());
         let shared = Shared { engine, rows, seals, retention: settings.retention, clock, quarantined, arrived };
@@ -301,6 +301,7 @@ impl Store {
             endpoint: &terms.endpoint,
             nonce: freshness.map(|fresh| NonceUse {
                 digest: digest::nonce(&fresh.nonce),
+                signed_at: fresh.signed_at,
                 until: fresh.signed_at.plus(terms.window).plus(CLOCKS_DIFFER),
             }),
             event: digest::event(&authentic.event().id),

@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Dropped,
     /// The server does not serve now: it loads, follows another, or its Cluster is incomplete. Nothing was done.
     NotServing,
+    /// The keys are on their way to another node of the Cluster. Nothing was done; other keys are served.
+    Moving,
     /// The server has no memory left. Nothing was done.
     Full,
     /// The server does not do what it was asked, and would not do it the next time.
@@ -30,11 +32,9 @@ impl Fault {
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::ReadOnly
                 | ServerErrorKind::MasterDown
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::Moved
-                | ServerErrorKind::Ask,
+                | ServerErrorKind::ClusterDown,
             ) => Self::NotServing,
+            ErrorKind::Server(ServerErrorKind::TryAgain | ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Moving,
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => Self::Dropped,
             _ => match error.retry_method() {
                 RetryMethod::Reconnect | RetryMethod::ReconnectFromInitialConnections => Self::Dropped,
@@ -60,6 +60,7 @@ impl Fault {
             Self::Refused | Self::NoScript => (StoreError::Refused { cause }, "refused"),
             Self::Dropped => (StoreError::Unreachable { cause }, "unreachable"),
             Self::NotServing => (StoreError::Unreachable { cause }, "not-serving"),
+            Self::Moving => (StoreError::Unreachable { cause }, "moving"),
         }
     }
 }

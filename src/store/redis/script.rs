@@ -5,7 +5,8 @@
 //! there: **a script must do no harm when it runs twice with the same arguments.**
 //!
 //! `KEYS[1]` is the tag that all keys of the script begin with (`{wxgate:shop-pay}`); a script makes the rest of their names
-//! itself, since they depend on what it reads. They share the tag's slot, which is what a Cluster asks for.
+//! itself, since they depend on what it reads. They share the tag's slot, which is what a Cluster asks for. No key is named
+//! as the tag itself, nor as the tag and `-`: in a Cluster the link puts the latter behind the keys.
 //!
 //! **Which clock.** `lua/clock.lua`, put before every script, gives `now`: the server's own time, in milliseconds. Gateways'
 //! clocks differ, by seconds when one is set wrong; a lease that one gateway gave must not be over for another. A test that

@@ -6,6 +6,8 @@
 //!
 //! Nothing of the crate is used here, so that tests outside of it can take this file too.
 
+pub(crate) mod groups;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
