@@ -30,6 +30,11 @@ async fn measure_scripts_of_the_queues_against_a_bare_set() {
     put(&rows, ROWS).await;
     let put = spent(&server, "evalsha");
     println!("SET NX EX: {bare:.2} us; put: {put:.1} us, {:.0} times that", put / bare);
+    let reason = Some(Reason::Held); // that no row has
+    let query =
+        Query { queue: Queue::Pending, endpoint: None, reason, since: None, until: None, after: None, limit: 100 };
+    rows.list(&query).await.unwrap();
+    println!("the dearest page of a list: {:.0} us", spent(&server, "evalsha"));
     let mut taken = Vec::new();
     while taken.len() < ROWS as usize {
         let take = Take { endpoint: "pay", now: now(), until: now().plus(Duration::from_mins(5)), limit: 1 };
@@ -47,11 +52,6 @@ async fn measure_scripts_of_the_queues_against_a_bare_set() {
         rows.take(&Take { endpoint: "none", now: now(), until: now(), limit: 8 }).await.unwrap();
     }
     println!("take where nothing waits: {:.1} us", spent(&server, "evalsha"));
-    let reason = Some(Reason::Held); // that no row has
-    let query =
-        Query { queue: Queue::Pending, endpoint: None, reason, since: None, until: None, after: None, limit: 100 };
-    rows.list(&query).await.unwrap();
-    println!("the dearest page of a list: {:.0} us", spent(&server, "evalsha"));
     let memory = |server: &Server| server.info("memory", "used_memory").parse::<f64>().unwrap();
     let before = memory(&server);
     self::put(&rows, 2 * ROWS).await;
