@@ -168,7 +168,7 @@ pub(super) fn reply(value: Value, lease: Lease, counters: usize) -> Result<Reply
             let order = order(values.next().ok_or_else(strange)?)?;
             let lists = listed(values.next().ok_or_else(strange)?)?;
             let counters = counted(values, counters)?;
-            Ok(Reply::Claimed { attempt, lease, answers: Answers { counters, order, lists } })
+            Ok(Reply::Claimed { attempt, lease, answers: Answers { counters, order, lists, is_local: false } })
         }
         _ => Err(strange()),
     }

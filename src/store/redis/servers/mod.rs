@@ -10,7 +10,7 @@ pub(crate) mod groups;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -169,13 +169,12 @@ impl Server {
         for part in command {
             request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
         }
-        // QUIT ends the answer, so that it can be read without being understood.
         socket.write_all(request.as_bytes()).ok()?;
-        socket.write_all(b"*1\r\n$4\r\nQUIT\r\n").ok()?;
+        // The server answers and hangs up, so that an answer can be read without being understood.
+        socket.shutdown(Shutdown::Write).ok()?;
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer).ok()?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        answer.strip_suffix("+OK\r\n").map(str::to_owned).filter(|answer| !answer.is_empty())
+        Some(String::from_utf8_lossy(&answer).into_owned()).filter(|answer| !answer.is_empty())
     }
 
     /// One field of `INFO`.
