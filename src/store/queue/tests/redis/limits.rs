@@ -150,7 +150,8 @@ async fn what_was_delivered_while_redis_was_gone_leaves_the_queue_when_it_is_bac
     let rows = redis_rows(single(&server), "t", &Clock::manual(NOW));
     rows.put(due(1)).await.unwrap();
     rows.put(due(2)).await.unwrap();
-    let taken = rows.take(&Take { endpoint: "pay", now: NOW, until: NOW.plus(LEASE), limit: 1 }).await.unwrap().remove(0);
+    let taken =
+        rows.take(&Take { endpoint: "pay", now: NOW, until: NOW.plus(LEASE), limit: 1 }).await.unwrap().remove(0);
     server.kill();
     rows.delivered(taken.row.head.id).await.unwrap_err();
     server.restart();
