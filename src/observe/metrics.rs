@@ -559,6 +559,7 @@ mod tests {
         metrics.read(&Readings {
             expiries: vec![expiry("shop", "KEY", 1)],
             queues: vec![queue],
+            store_failures: vec![("claim", "timeout", 1)],
             ..Readings::default()
         });
         let text = metrics.render();
@@ -651,13 +652,25 @@ mod tests {
     fn readings_are_told_as_they_are_and_a_removed_certificate_is_forgotten() {
         let metrics = Metrics::new();
         let both = vec![expiry("shop", "OLD", 1_700_000_000), expiry("shop", "NEW", 1_900_000_000)];
-        metrics.read(&Readings { bans_active: 3, is_store_up: true, expiries: both, ..Readings::default() });
+        let store_failures = vec![("claim", "timeout", 7)];
+        for answered_locally in [3, 5] {
+            metrics.read(&Readings {
+                bans_active: 3,
+                is_store_up: true,
+                expiries: both.clone(),
+                store_failures: store_failures.clone(),
+                answered_locally,
+                ..Readings::default()
+            });
+        }
         let text = metrics.render();
         for line in [
             r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="OLD"} 1700000000"#,
             r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="NEW"} 1900000000"#,
             "wxgate_bans_active 3",
             "wxgate_store_up 1",
+            r#"wxgate_store_errors_total{kind="timeout",op="claim"} 7"#,
+            r#"wxgate_degraded_total{what="store"} 5"#,
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }

@@ -10,6 +10,7 @@
 //!
 //! **Durability** is that of Redis: what it had on disk, or on a replica that took over. `docs/replay.md` says what that is.
 
+mod advice;
 mod dial;
 mod fault;
 pub(in crate::store) mod link;
@@ -83,7 +84,11 @@ impl RedisEngine {
             OnOutage::Local => Some(Local::new(clock.now())),
         };
         let (refused, untold) = (AtomicU64::new(0), Arc::default());
-        Ok(Self { link: Link::open(settings)?, times, leases, refused, untold, local })
+        let link = Link::open(settings)?;
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(advice::give(link.clone()));
+        }
+        Ok(Self { link, times, leases, refused, untold, local })
     }
 
     /// The way to Redis, for the queues' rows.

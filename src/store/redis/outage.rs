@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 
 use super::wire::Arguments;
 use crate::clock::UnixTime;
-use crate::risk::ask::{Answers, Counted};
+use crate::risk::ask::Answers;
 use crate::store::StoreError;
-use crate::store::engine::{Ask, CountAsk, End, Lease, Reply, Settlement};
+use crate::store::engine::{Ask, End, Lease, Reply, Settlement};
 use crate::store::index::Index;
 
 /// Most ends that wait to be told: a hundred seconds of a thousand events each. Beyond that the oldest is forgotten.
@@ -111,10 +111,6 @@ impl Local {
                 Answers { counters: std::mem::take(&mut answers.counters), is_local: true, ..Answers::default() };
         }
         Ok(reply)
-    }
-
-    pub(super) fn count(&self, ask: &CountAsk<'_>) -> Vec<Option<Counted>> {
-        self.index.count(ask, |_| ())
     }
 
     pub(super) fn settle(&self, settlement: &Settlement<'_>) {
