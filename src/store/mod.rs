@@ -54,7 +54,7 @@ pub struct Settings {
     /// How long done events are remembered: `store.retention`.
     pub retention: Duration,
     /// The keys that seal what waits in the queues, 32 bytes each, the newest first: `store.seal_key`. Empty: a `file:`
-    /// store makes its own, a `memory:` store one that it never shows.
+    /// store makes its own, a `memory:` store one that it never shows, and a `redis:` store does not open.
     pub seal_keys: Vec<Secret>,
 }
 
@@ -234,6 +234,12 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// No key is configured to seal the queues with, and the store has no place of its own for one.
+    #[error(
+        "store.seal_key is missing: the queues of a store of Redis are sealed with a key that all its gateways share; \
+         make one with: openssl rand -hex 32"
+    )]
+    NoSealKey,
     /// The key that seals the queues is not what it has to be.
     #[error("{}: {what}. Put the key back, or name it in store.seal_key; without it what waits in the queues is lost", path.display())]
     SealKey {
@@ -274,7 +280,7 @@ impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
         let engine = Engine::open(&settings.engine, &clock)?;
-        let rows = Rows::open(&settings.engine, engine.link())?;
+        let rows = Rows::open(&settings.engine, engine.link(), &clock)?;
         let seals = Seals::of_store(settings, &rows)?;
         let (quarantined, arrived) = (AtomicU64::new(0), Notify::new());
         let shared = Shared { engine, rows, seals, retention: settings.retention, clock, quarantined, arrived };

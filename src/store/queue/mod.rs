@@ -31,8 +31,9 @@ use bytes::Bytes;
 
 use super::engine::{Content, Digest};
 use super::redis::link::Link;
+use super::redis::rows::RedisRows;
 use super::{EngineSettings, OpenError, StoreError, digest};
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
 use file::FileRows;
 use memory::MemoryRows;
@@ -272,17 +273,21 @@ pub(super) enum Rows {
     Memory(Box<MemoryRows>),
     /// `file:PATH`, in `PATH/queue/`.
     File(FileRows),
+    /// `redis:` and its kin, shared by any number of gateways.
+    Redis(RedisRows),
 }
 
-#[expect(clippy::unused_async, reason = "an engine over a network waits where these two do not")]
 impl Rows {
     /// Opens the rows that belong to an engine, over the engine's own `link` if it has one. Reads files where the engine has
     /// some: not for a thread that serves.
-    pub(super) fn open(settings: &EngineSettings, _link: Option<&Link>) -> Result<Self, OpenError> {
+    pub(super) fn open(settings: &EngineSettings, link: Option<&Link>, clock: &Clock) -> Result<Self, OpenError> {
         Ok(match settings {
-            // TODO(4): rows in Redis
-            EngineSettings::Memory | EngineSettings::Redis(_) => Self::Memory(Box::default()),
+            EngineSettings::Memory => Self::Memory(Box::default()),
             EngineSettings::File(path) => Self::File(FileRows::open(&path.join("queue"))?),
+            EngineSettings::Redis(settings) => {
+                let link = link.map_or_else(|| Link::open(settings), |link| Ok(link.clone()))?;
+                Self::Redis(RedisRows::open(link, clock)?)
+            }
         })
     }
 
@@ -292,6 +297,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.put(row),
             Self::File(rows) => rows.put(row).await,
+            Self::Redis(rows) => rows.put(row).await,
         }
     }
 
@@ -301,6 +307,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.replace(from, lease, row),
             Self::File(rows) => rows.replace(from, lease, row).await,
+            Self::Redis(rows) => rows.replace(from, lease, row).await,
         }
     }
 
@@ -309,6 +316,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.get(queue, id),
             Self::File(rows) => rows.get(queue, id),
+            Self::Redis(rows) => rows.get(queue, id).await,
         }
     }
 
@@ -317,6 +325,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.list(query),
             Self::File(rows) => rows.list(query),
+            Self::Redis(rows) => rows.list(query).await,
         }
     }
 
@@ -328,6 +337,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.take(take),
             Self::File(rows) => rows.take(take),
+            Self::Redis(rows) => rows.take(take).await,
         }
     }
 
@@ -343,6 +353,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.postpone(id, lease, attempts, next_at),
             Self::File(rows) => rows.postpone(id, lease, attempts, next_at).await,
+            Self::Redis(rows) => rows.postpone(id, lease, attempts, next_at).await,
         }
     }
 
@@ -351,6 +362,16 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.remove(queue, id),
             Self::File(rows) => rows.remove(queue, id).await,
+            Self::Redis(rows) => rows.remove(queue, id).await,
+        }
+    }
+
+    /// The row was delivered: it leaves `pending`, whoever has a lease of it. False: it is not there any more. When an engine
+    /// is out of reach, the row leaves as soon as it is back, though an error is told.
+    pub(super) async fn delivered(&self, id: RowId) -> Result<bool, StoreError> {
+        match self {
+            Self::Memory(_) | Self::File(_) => self.remove(Queue::Pending, id).await,
+            Self::Redis(rows) => rows.delivered(id).await,
         }
     }
 
@@ -360,6 +381,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.set_aside(id),
             Self::File(rows) => rows.set_aside(id),
+            Self::Redis(rows) => rows.set_aside(id).await,
         }
     }
 
@@ -368,6 +390,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.depths(),
             Self::File(rows) => rows.depths(),
+            Self::Redis(rows) => rows.depths().await,
         }
     }
 
@@ -376,6 +399,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.is_up(),
             Self::File(rows) => rows.is_up(),
+            Self::Redis(rows) => rows.is_up(),
         }
     }
 
@@ -384,6 +408,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.close(),
             Self::File(rows) => rows.close().await,
+            Self::Redis(rows) => rows.close(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod fault;
 pub(in crate::store) mod link;
 mod order;
 mod outage;
+pub(in crate::store) mod rows;
 pub(in crate::store) mod script;
 #[cfg(test)]
 pub(in crate::store) mod servers;
