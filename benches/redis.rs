@@ -125,7 +125,7 @@ struct Client {
 
 impl Client {
     fn new(runtime: &Runtime, server: &Server) -> Self {
-        let client = redis::Client::open(server.url()).unwrap();
+        let client = redis::Client::open(("127.0.0.1", server.port)).unwrap();
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(1024);
         let plain = runtime.block_on(client.get_multiplexed_async_connection_with_config(&config)).unwrap();
         Self { engine: patient(runtime, server), plain }

@@ -138,12 +138,11 @@ pub(super) fn keys(
     }
     if let Some(value) = table.take("ca") {
         let authorities = outside.text(&value, findings).map(Arc::from);
-        match &mut settings.tls {
-            Some(tls) => tls.authorities = authorities,
-            None => {
-                let message = "`store.ca` is given, but `store.url` is without TLS";
-                findings.problem(value.key_at(), message, "write `rediss` instead of `redis` in `store.url`");
-            }
+        if let Some(tls) = &mut settings.tls {
+            tls.authorities = authorities;
+        } else {
+            let message = "`store.ca` is given, but `store.url` is without TLS";
+            findings.problem(value.key_at(), message, "write `rediss` instead of `redis` in `store.url`");
         }
     }
     if settings.user.is_some() && settings.password.is_none() && !has_password {

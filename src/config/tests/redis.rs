@@ -16,10 +16,8 @@ pub(super) fn store(url: &str, more: &str) -> String {
 }
 
 fn settings(config: &Config) -> RedisSettings {
-    match &config.store.engine {
-        EngineSettings::Redis(settings) => RedisSettings::clone(settings),
-        other => panic!("{other:?}"),
-    }
+    let EngineSettings::Redis(settings) = &config.store.engine else { panic!("{:?}", config.store.engine) };
+    RedisSettings::clone(settings)
 }
 
 fn at(host: &str, port: u16) -> Address {

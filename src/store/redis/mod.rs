@@ -260,11 +260,11 @@ impl RedisEngine {
         for orders in orders.chunks(ORDERS_AT_A_TIME) {
             let arguments = wire::put_orders(orders, now, self.times);
             let told = self.run(&wire::PUT_ORDERS, endpoint, &arguments).await?;
-            for value in told.into_sequence().map_err(|_| wire::strange())? {
-                registered.push(match value {
-                    Value::Int(0) => Registered::New,
-                    Value::Int(1) => Registered::Unchanged,
-                    Value::Int(2) => Registered::Replaced,
+            for told in told.into_sequence().map_err(|_| wire::strange())? {
+                registered.push(match wire::number(&told) {
+                    Some(0) => Registered::New,
+                    Some(1) => Registered::Unchanged,
+                    Some(2) => Registered::Replaced,
                     _ => return Err(wire::strange()),
                 });
             }
@@ -287,10 +287,10 @@ impl RedisEngine {
         let mut arguments = self.entry(entry, now);
         arguments.push(wire::secs_up(until).to_string());
         arguments.push(MOST_LISTED.to_string());
-        match self.run_on(&wire::LIST_ADD, &self.lists_tag(), &arguments).await? {
-            Value::Int(0) => Ok(false),
-            Value::Int(1) => Ok(true),
-            Value::Int(-1) => Err(StoreError::ListsFull { most: MOST_LISTED }),
+        match wire::number(&self.run_on(&wire::LIST_ADD, &self.lists_tag(), &arguments).await?) {
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(-1) => Err(StoreError::ListsFull { most: MOST_LISTED }),
             _ => Err(wire::strange()),
         }
     }
@@ -298,7 +298,7 @@ impl RedisEngine {
     pub(super) async fn list_remove(&self, entry: &ListAsk, now: UnixTime) -> Result<bool, StoreError> {
         let arguments = self.entry(entry, now);
         let removed = self.run_on(&wire::LIST_REMOVE, &self.lists_tag(), &arguments).await?;
-        wire::number(removed).map(|removed| removed == 1).ok_or_else(wire::strange)
+        wire::number(&removed).map(|removed| removed == 1).ok_or_else(wire::strange)
     }
 
     pub(super) async fn list_show(
@@ -316,7 +316,7 @@ impl RedisEngine {
         let mut shown = shown.into_sequence().map_err(|_| wire::strange())?.into_iter();
         let mut values = Vec::new();
         while let (Some(value), Some(until)) = (shown.next(), shown.next()) {
-            let (value, until) = wire::text(value).zip(wire::number(until)).ok_or_else(wire::strange)?;
+            let (value, until) = wire::text(value).zip(wire::number(&until)).ok_or_else(wire::strange)?;
             values.push(Listed { value, until: UnixTime::from_secs(until) });
         }
         let has_more = values.len() > most;
@@ -351,7 +351,11 @@ impl RedisEngine {
         self.local.as_ref().map_or(0, Local::answered)
     }
 
-    pub(super) fn close(&self) {
+    /// Tells what can still be told; everything fails from here on.
+    pub(super) async fn close(&self) {
+        if self.link.is_up() && self.tell().await.is_err() {
+            tracing::warn!("ends of events could not be told to the store: they may be delivered once more");
+        }
         self.link.close();
     }
 

@@ -74,10 +74,9 @@ fn ended<'a>(ask: &Ask<'a>, lease: Lease, end: End) -> Settlement<'a> {
 }
 
 async fn claimed(engine: &RedisEngine, ask: &Ask<'_>) -> Lease {
-    match engine.claim(ask).await.unwrap() {
-        Reply::Claimed { lease, .. } => lease,
-        other => panic!("not claimed but {other:?}"),
-    }
+    let reply = engine.claim(ask).await.unwrap();
+    let Reply::Claimed { lease, .. } = reply else { panic!("not claimed but {reply:?}") };
+    lease
 }
 
 /// From the claim to the end.
