@@ -33,14 +33,6 @@ local function pending_keys(endpoint)
   }
 end
 
--- While Cluster moves the slot, its keys are on two nodes, and a script that met one of the other node halfway would
--- leave half of its work behind. So every key is asked for before the first is written: then such a script fails whole.
-local function reach(queue, endpoint)
-  local all, own = list_keys(queue, endpoint)
-  local keys = pending_keys(endpoint)
-  redis.call('EXISTS', KEYS[1], base .. 'lists', base .. 'aside', all, own, keys.lanes, keys.due, keys.leases, keys.taken)
-end
-
 -- Names a place in a lane: lane (16 digits), time of receipt (16), turn (16). With the id behind it, the member of `lanes`.
 local function lane_of(place)
   return string.sub(place, 1, 16)
@@ -49,22 +41,21 @@ end
 -- The first row of a lane stands for it in `due`; nothing does while one of the lane is leased. Rows that somebody
 -- deleted are forgotten on the way.
 local function offer(keys, lane)
-  redis.call('ZREM', keys.due, lane)
-  if redis.call('HEXISTS', keys.taken, lane) == 1 then
-    return
-  end
-  while true do
+  local is_taken = redis.call('HEXISTS', keys.taken, lane) == 1
+  while not is_taken do
     local first = redis.call('ZRANGEBYLEX', keys.lanes, '[' .. lane, '(' .. lane .. '~', 'LIMIT', 0, 1)[1]
     if not first then
-      return
+      break
     end
     local row = row_key(string.sub(first, 49))
-    if redis.call('EXISTS', row) == 1 then
-      redis.call('ZADD', keys.due, tonumber(redis.call('HGET', row, 'next')) or 0, lane)
+    local next_at = tonumber(redis.call('HGET', row, 'next'))
+    if next_at or redis.call('EXISTS', row) == 1 then
+      redis.call('ZADD', keys.due, next_at or 0, lane)
       return
     end
     redis.call('ZREM', keys.lanes, first)
   end
+  redis.call('ZREM', keys.due, lane)
 end
 
 -- Ends the lease of a row, if it has one.
@@ -109,7 +100,9 @@ local function take_out(id, row)
   if redis.call('EXISTS', own) == 0 then
     redis.call('SREM', base .. 'lists', row.queue .. ':' .. row.endpoint)
   end
-  redis.call('ZREM', base .. 'aside', id)
+  if row.aside then
+    redis.call('ZREM', base .. 'aside', id)
+  end
   redis.call('DEL', row_key(id))
   if row.queue == 'pending' then
     leave_lane(id, row)

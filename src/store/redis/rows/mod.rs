@@ -60,7 +60,7 @@ use owed::Owed;
 const TAG: &str = "@queues";
 
 /// Most rows that one page looks at: Redis serves nobody else meanwhile, so fewer than of an engine in this process.
-const MOST_SCANNED: usize = 2_000;
+const MOST_SCANNED: usize = 1_000;
 
 /// Most sealed bytes that one take carries; more stay due.
 const MOST_TAKEN: usize = 4 * 1024 * 1024;
@@ -102,7 +102,8 @@ pub(in crate::store) struct RedisRows {
 impl RedisRows {
     /// The rows behind a link. Nothing is asked of Redis yet.
     pub(in crate::store) fn open(link: Link, clock: &Clock) -> Result<Self, OpenError> {
-        // What nodes name is named differently by each: it counts on from a number that it draws.
+        // What nodes name is named differently by each: it counts on from a number that it draws, which leaves room to count
+        // in the 53 bits of Lua's numbers.
         let mut first = [0; 8];
         let drawn = rand::fill(&mut first);
         drawn.map_err(|_| OpenError::Redis { cause: "the system gives no random numbers".to_owned() })?;
@@ -112,7 +113,7 @@ impl RedisRows {
             times: if matches!(clock, Clock::Manual(_)) { Times::Given } else { Times::Server },
             eviction: Eviction::default(),
             owed: Arc::default(),
-            next_name: AtomicU64::new(u64::from_le_bytes(first)),
+            next_name: AtomicU64::new(u64::from_le_bytes(first) >> 12),
             is_recalled: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         })
@@ -171,17 +172,18 @@ impl RedisRows {
             self.owed.pay(&self.link, &self.tag).await?; // or this node would take what it has delivered
         }
         self.recall().await?;
-        let lease = self.next_name.fetch_add(1, Ordering::Relaxed); // of every row that is given: a lease is one of one row
+        let count = u64::try_from(take.limit).unwrap_or(u64::MAX);
+        let first_lease = self.next_name.fetch_add(count, Ordering::Relaxed);
         let args = [
             text(self.times.argument(take.now)),
             text(take.endpoint),
             text(take.now.millis()),
             text(take.until.since(take.now).as_millis()),
             text(take.limit),
-            text(lease),
+            text(first_lease),
             text(MOST_TAKEN),
         ];
-        told::taken(take.endpoint, RowLease(lease), &self.run(&TAKE, &args).await?)
+        told::taken(take.endpoint, &self.run(&TAKE, &args).await?)
     }
 
     pub(in crate::store) async fn postpone(
