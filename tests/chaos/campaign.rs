@@ -177,3 +177,12 @@ async fn one_node_on_a_file_loses_nothing_under_kills_and_a_failing_app() {
     let (stage, outcome, kills) = run(stage, settings).await;
     judge(stage, settings, &outcome, kills).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_nodes_on_one_redis_lose_nothing_under_faults() {
+    let short = Settings { events: 300, faults: 6, seed: 1, period: Duration::from_millis(1800), rate: 100.0 };
+    let settings = Settings::asked(short);
+    let stage = Stage::on_redis(3, &Seed::new(settings.seed)).await;
+    let (stage, outcome, kills) = run(stage, settings).await;
+    judge(stage, settings, &outcome, kills).await;
+}

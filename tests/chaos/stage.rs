@@ -1,5 +1,8 @@
 //! Everything that takes part: the gateways, the app, and what the gateways keep their memory in.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use crate::node::Node;
 use crate::plan::{OFFSETS, Whom};
 use crate::ports;
@@ -23,11 +26,19 @@ pub(crate) struct Shared {
     pub(crate) ways: Vec<Proxy>,
 }
 
-/// What stands in `[store]` of a node whose Redis is at the end of this way.
-pub(crate) fn on_redis(way: &Proxy, on_outage: &str) -> StoreLines {
+/// How long a node waits for Redis.
+pub(crate) const STORE_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// What stands in `[store]` of a node that finds Redis here.
+pub(crate) fn on_redis(address: SocketAddr, on_outage: &str) -> StoreLines {
+    let timeout = STORE_TIMEOUT.as_millis();
     StoreLines(format!(
-        "url = \"redis://{}/0\"\non_outage = \"{on_outage}\"\ntimeout = \"200ms\"\nseal_key = {{ file = \"seal.key\" }}",
-        way.address
+        r#"
+url = "redis://{address}/0"
+on_outage = "{on_outage}"
+timeout = "{timeout}ms"
+seal_key = {{ file = "seal.key" }}
+"#
     ))
 }
 
@@ -49,7 +60,7 @@ impl Stage {
         let mut ways = Vec::new();
         for number in 0..nodes {
             let way = Proxy::start(pair.primary()).await;
-            stage.nodes.push(node(&stage.site, number, &on_redis(&way, "refuse"), &stage.shop));
+            stage.nodes.push(node(&stage.site, number, &on_redis(way.address, "refuse"), &stage.shop));
             ways.push(way);
         }
         stage.redis = Some(Shared { pair, ways });
