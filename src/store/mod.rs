@@ -11,6 +11,7 @@ mod digest;
 pub mod engine;
 mod file;
 mod index;
+mod insist;
 mod memory;
 pub mod queue;
 mod register;
