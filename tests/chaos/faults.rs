@@ -53,6 +53,11 @@ impl Stage {
                 tokio::time::sleep(*down).await;
                 self.shared().pair.restart_primary().await;
             }
+            Fault::ReplaceRedis { down } => {
+                self.shared().pair.kill_primary();
+                tokio::time::sleep(*down).await;
+                self.shared().replace_primary().await;
+            }
             Fault::FailOver => self.shared().fail_over().await,
             Fault::Network { whom, weather, lasts } => {
                 self.shared().weather(*whom, *weather);

@@ -40,9 +40,8 @@ impl Node {
         let begun = Instant::now();
         self.child = Some(self.spawn(offset));
         while TcpStream::connect(self.callbacks).await.is_err() {
-            if begun.elapsed() > UP_WITHIN {
-                panic!("{} does not come up:\n{}", self.name, std::fs::read_to_string(&self.log).unwrap());
-            }
+            let log = || std::fs::read_to_string(&self.log).unwrap();
+            assert!(begun.elapsed() < UP_WITHIN, "{} does not come up:\n{}", self.name, log());
             if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 self.child = Some(self.spawn(offset));

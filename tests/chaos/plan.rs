@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     KillRedis { down: Duration },
     /// The replica becomes the primary, as one plans it.
     FailOver,
+    /// `kill -9` of the primary, and the replica takes over.
+    ReplaceRedis { down: Duration },
     /// The network between Redis and one node, or every node, is bad.
     Network { whom: Whom, weather: Weather, lasts: Duration },
     /// The same, and in the middle of it one node is killed.
@@ -54,6 +56,7 @@ enum Kind {
     Shop(Mood),
     KillRedis,
     FailOver,
+    ReplaceRedis,
     Slow,
     BlackHole,
     HalfOpen,
@@ -63,7 +66,7 @@ enum Kind {
 }
 
 /// The kinds of a campaign with Redis; those that a short one has stand first.
-const ON_REDIS: [Kind; 16] = [
+const ON_REDIS: [Kind; 17] = [
     Kind::KillNode,
     Kind::KillRedis,
     Kind::HalfOpen,
@@ -74,6 +77,7 @@ const ON_REDIS: [Kind; 16] = [
     Kind::Slow,
     Kind::Refuses,
     Kind::Shop(Mood::Fails),
+    Kind::ReplaceRedis,
     Kind::KillRedis,
     Kind::HalfOpenAndKill,
     Kind::Resets,
@@ -125,6 +129,7 @@ fn detail(kind: Kind, Breakable { nodes, longest, .. }: Breakable, seed: &mut Se
         Kind::Shop(mood) => Fault::Shop { mood, lasts },
         Kind::KillRedis => Fault::KillRedis { down: lasts },
         Kind::FailOver => Fault::FailOver,
+        Kind::ReplaceRedis => Fault::ReplaceRedis { down: lasts },
         Kind::Slow => network(Weather::Slow(slow)),
         Kind::BlackHole => network(Weather::BlackHole),
         Kind::HalfOpen => network(Weather::HalfOpen),
@@ -138,7 +143,10 @@ impl Fault {
     /// How many processes it kills with -9.
     pub(crate) fn kills(&self) -> usize {
         match self {
-            Self::KillNode { .. } | Self::KillRedis { .. } | Self::NetworkAndKill { .. } => 1,
+            Self::KillNode { .. }
+            | Self::KillRedis { .. }
+            | Self::ReplaceRedis { .. }
+            | Self::NetworkAndKill { .. } => 1,
             Self::KillEveryNode { offsets, .. } => offsets.len(),
             Self::RestartNode { .. }
             | Self::Shop { .. }
@@ -167,7 +175,7 @@ mod tests {
                 assert_eq!(ill(&plan[..kinds]), 3, "each mood of the app once");
                 assert_eq!(ill(&plan[kinds..2 * kinds]), 3);
                 let kills: usize = plan[..kinds].iter().map(Fault::kills).sum();
-                assert_eq!(kills, if has_redis { 8 } else { 2 });
+                assert_eq!(kills, if has_redis { 9 } else { 2 });
             }
         }
     }

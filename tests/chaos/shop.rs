@@ -27,6 +27,8 @@ pub(crate) enum Mood {
     Well,
     /// Takes what comes.
     Perfect,
+    /// Takes what comes, after this time.
+    Slow(Duration),
     /// Answers 503.
     Fails,
     /// Never answers.
@@ -124,9 +126,9 @@ async fn take(request: Request<Incoming>, state: Arc<Mutex<State>>) -> Result<Re
     match mood {
         Mood::Hangs => return Ok(std::future::pending::<Result<_, Infallible>>().await.unwrap()),
         Mood::BreaksOff => return Err(BreaksOff),
-        Mood::Well | Mood::Perfect | Mood::Fails => {}
+        Mood::Slow(work) => tokio::time::sleep(work).await,
+        Mood::Well | Mood::Perfect | Mood::Fails => tokio::time::sleep(work).await,
     }
-    tokio::time::sleep(work).await;
     let mut state = state.lock();
     let status = state.answer(mood, &head.headers, body);
     if status.is_server_error() {

@@ -11,9 +11,9 @@ use wxgate::sim::keys::Keys;
 /// The shop's signing secret, decoded; in the configuration it is `whsec_` and base64.
 pub(crate) const SIGNING: &[u8] = b"a secret of thirty-two bytes len";
 /// How long the app may take.
-pub(crate) const UPSTREAM_TIMEOUT: Duration = Duration::from_millis(800);
+pub(crate) const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a claim is its node's own at most: the app's time, and five seconds to write down what came of it.
-pub(crate) const LEASE: Duration = Duration::from_millis(800 + 5000);
+pub(crate) const LEASE: Duration = Duration::from_secs(1 + 5);
 /// Payments above this are held by the rules of `judged`, in fen.
 pub(crate) const HELD_ABOVE: i64 = 500_000;
 

@@ -95,6 +95,16 @@ impl Shared {
     /// The replica takes over, and every way leads to it, as a name or an address that moves would.
     pub(crate) async fn fail_over(&mut self) {
         self.pair.fail_over().await;
+        self.lead_to_primary();
+    }
+
+    /// The same after the primary's death.
+    pub(crate) async fn replace_primary(&mut self) {
+        self.pair.replace_primary().await;
+        self.lead_to_primary();
+    }
+
+    fn lead_to_primary(&self) {
         self.ways.iter().for_each(|way| way.lead_to(self.pair.primary()));
     }
 }

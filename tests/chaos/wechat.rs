@@ -77,10 +77,9 @@ impl Wechat {
         for copy in 0..copies {
             telling.spawn(Arc::clone(&self).tell_until_taken(Arc::clone(&told), seed.of(copy)));
         }
-        let seen: Vec<Callback> = telling.join_all().await.into_iter().flatten().collect();
-        let Some(seen) = seen.first() else { return };
+        let Some(callback) = telling.join_all().await.into_iter().flatten().next() else { return };
         if seed.chance(120) {
-            self.replay(&told, seen, &mut seed).await;
+            self.replay(&told, &callback, &mut seed).await;
         }
         if seed.chance(40) {
             self.contradict(&told, &mut seed).await;
@@ -158,9 +157,9 @@ impl Wechat {
     }
 
     /// The same bytes again, to nodes by chance. They were answered with success, so that their nonce is used up.
-    async fn replay(&self, told: &Told, seen: &Callback, seed: &mut Seed) {
+    async fn replay(&self, told: &Told, callback: &Callback, seed: &mut Seed) {
         for _ in 0..2 {
-            self.send(seen, Sent::Replayed, told, seed).await;
+            self.send(callback, Sent::Replayed, told, seed).await;
         }
     }
 
