@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::{Builder, Runtime};
-use wxgate::clock::UnixTime;
+use wxgate::clock::{Clock, UnixTime};
 use wxgate::risk::ask::{Amount, CounterAsk, Measure, Order};
 use wxgate::store::EngineSettings;
 use wxgate::store::engine::{Ask, End, Engine, NonceUse, PutOrder, Reply, Settlement};
@@ -26,7 +26,7 @@ fn runtime() -> Runtime {
 }
 
 fn open(settings: &EngineSettings) -> Arc<Engine> {
-    Arc::new(Engine::open(settings, NOW).expect("an empty store opens"))
+    Arc::new(Engine::open(settings, &Clock::manual(NOW)).expect("an empty store opens"))
 }
 
 /// Counters of a callback that is judged: the payer's, of which there are many, and the merchant's, which all share.
@@ -58,7 +58,7 @@ async fn forward(engine: &Engine, number: u64, is_judged: bool) {
     let nonce = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     let ask = Ask {
         endpoint: "shop-pay",
-        nonce: Some(NonceUse { digest: nonce.to_le_bytes(), until: NOW.plus(Duration::from_mins(6)) }),
+        nonce: Some(NonceUse { digest: nonce.to_le_bytes(), signed_at: NOW, until: NOW.plus(Duration::from_mins(6)) }),
         event: nonce.rotate_left(64).to_le_bytes(),
         content: [1; 8],
         lease: Duration::from_secs(9),

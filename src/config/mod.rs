@@ -13,6 +13,7 @@ mod fixed;
 mod keys;
 mod problem;
 mod push;
+mod redis;
 mod reference;
 mod rule_files;
 mod rules;

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::document::{DURATION_HINT, SIZE_HINT, Table, Value};
 use super::problem::Findings;
+use super::redis;
 use super::reference::Outside;
 use crate::secret::Secret;
 use crate::{admin, observe, server, store};
@@ -154,21 +155,16 @@ pub(super) fn store(root: &mut Table<'_>, outside: &mut Outside<'_>, findings: &
         let hint = "WeChat retries for 24 h 4 min: an event that is forgotten sooner could be forwarded twice";
         v.duration(findings, MIN_RETENTION..=DAY.saturating_mul(90), hint)
     });
-    if let Some(value) = table.take("on_outage") {
-        let local = value.as_str() == Some("local");
-        if local {
-            let message = "`store.on_outage` \"local\" is not supported by this version";
-            findings.problem(
-                value.at(),
-                message,
-                "\"refuse\", the default, has WeChat come again when the store is back",
-            );
-        } else {
-            value.choice(findings, &[("refuse", ())]);
+    redis::keys(&mut settings.engine, &mut table, outside, findings);
+    match table.take("seal_key") {
+        Some(value) => settings.seal_keys = seal_keys(&value, outside, findings),
+        None if matches!(settings.engine, store::EngineSettings::Redis(_)) => {
+            let message = "`store.seal_key` is missing: it seals what waits in Redis, and all gateways share it";
+            let hint = "make one with: openssl rand -hex 32, and add `seal_key = { env = \"WXGATE_SEAL_KEY\" }`";
+            findings.problem(table.at(), message, hint);
         }
+        None => {}
     }
-    table.not_yet("timeout", findings, "the stores of this version are in this process: remove it");
-    settings.seal_keys = table.take("seal_key").map(|v| seal_keys(&v, outside, findings)).unwrap_or_default();
     table.finish(findings);
     settings
 }
@@ -200,7 +196,7 @@ fn seal_keys(value: &Value<'_>, outside: &mut Outside<'_>, findings: &mut Findin
 fn engine(value: &Value<'_>, outside: &Outside<'_>, findings: &mut Findings<'_>) -> Option<store::EngineSettings> {
     let hint = "\"file:wxgate.db\" keeps what it knows over restarts, \"memory:\" is for trials";
     let Some((scheme, rest)) = value.as_str().and_then(|url| url.split_once(':')) else {
-        value.expected_secretly(findings, "\"file:PATH\" or \"memory:\"", hint);
+        value.expected_secretly(findings, "\"file:PATH\", \"redis://HOST\" or \"memory:\"", hint);
         return None;
     };
     // What stands behind another scheme may hold a password and is not repeated.
@@ -227,13 +223,9 @@ fn engine(value: &Value<'_>, outside: &Outside<'_>, findings: &mut Findings<'_>)
             }
             Some(store::EngineSettings::File(path))
         }
-        "redis" | "rediss" | "redis-sentinel" | "redis-cluster" => {
-            let message = format!("`store.url` with `{scheme}:` is not supported by this version");
-            findings.problem(value.at(), message, hint);
-            None
-        }
+        scheme if scheme.starts_with("redis") => redis::url(value, scheme, rest, findings),
         _ => {
-            value.expected_secretly(findings, "\"file:PATH\" or \"memory:\"", hint);
+            value.expected_secretly(findings, "\"file:PATH\", \"redis://HOST\" or \"memory:\"", hint);
             None
         }
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::file::FileEngine;
 use super::memory::MemoryEngine;
+use super::redis::RedisEngine;
+use super::redis::link::Link;
 use super::{EngineSettings, ListPage, OpenError, Registered, StoreError};
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::risk::ask::{Answers, Counted, CounterAsk, ListAsk, Order};
 
 /// First 16 bytes of a SHA-256: names a nonce, an event or an order within an endpoint, whatever its length was.
@@ -45,6 +47,8 @@ pub struct Ask<'a> {
 pub struct NonceUse {
     /// Of the nonce that was signed.
     pub digest: Digest,
+    /// When it was signed: the same in every copy of the request, so that an engine can find the copy by it.
+    pub signed_at: UnixTime,
     /// Until when it must be remembered: as long as its timestamp would still pass, on any node.
     pub until: UnixTime,
 }
@@ -138,15 +142,26 @@ pub(super) enum Kind {
     Memory(MemoryEngine),
     /// `file:PATH`
     File(FileEngine),
+    /// `redis:`
+    Redis(RedisEngine),
 }
 
 impl Engine {
-    /// Opens an engine at `now`. Reads files where the engine has some: not for a thread that serves.
-    pub fn open(settings: &EngineSettings, now: UnixTime) -> Result<Self, OpenError> {
+    /// Opens an engine. Reads files where the engine has some: not for a thread that serves.
+    pub fn open(settings: &EngineSettings, clock: &Clock) -> Result<Self, OpenError> {
         Ok(Self(match settings {
-            EngineSettings::Memory => Kind::Memory(MemoryEngine::new(now)),
+            EngineSettings::Memory => Kind::Memory(MemoryEngine::new(clock.now())),
             EngineSettings::File(path) => Kind::File(FileEngine::open(path)?),
+            EngineSettings::Redis(settings) => Kind::Redis(RedisEngine::open(settings, clock)?),
         }))
+    }
+
+    /// The way to Redis, where the engine has one: the queues' rows share it.
+    pub(super) fn link(&self) -> Option<&Link> {
+        match &self.0 {
+            Kind::Memory(_) | Kind::File(_) => None,
+            Kind::Redis(redis) => Some(redis.link()),
+        }
     }
 
     /// Takes the nonce and the event, or says why not.
@@ -154,6 +169,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.claim(ask),
             Kind::File(file) => file.claim(ask).await,
+            Kind::Redis(redis) => redis.claim(ask).await,
         }
     }
 
@@ -166,11 +182,11 @@ impl Engine {
     ///   moved. Such refusals are counted ([`Engine::counters_refused`]).
     /// - Sums are exact within ±2^53 and never wrap beyond.
     /// - A move is durable at the latest when the claim's end is, and is never durable without its event.
-    #[expect(clippy::unused_async, reason = "an engine behind a network waits here")]
     pub async fn count(&self, ask: &CountAsk<'_>) -> Result<Vec<Option<Counted>>, StoreError> {
         match &self.0 {
             Kind::Memory(memory) => memory.count(ask),
             Kind::File(file) => file.count(ask),
+            Kind::Redis(redis) => redis.count(ask).await,
         }
     }
 
@@ -179,6 +195,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.counters_refused(),
             Kind::File(file) => file.counters_refused(),
+            Kind::Redis(redis) => redis.counters_refused(),
         }
     }
 
@@ -193,15 +210,16 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.put_orders(endpoint, orders, now),
             Kind::File(file) => file.put_orders(endpoint, orders, now).await,
+            Kind::Redis(redis) => redis.put_orders(endpoint, &orders, now).await,
         }
     }
 
     /// A registered order, if it is remembered at `now`.
-    #[expect(clippy::unused_async, reason = "an engine behind a network waits here")]
     pub async fn order(&self, endpoint: &str, order: Digest, now: UnixTime) -> Result<Option<Order>, StoreError> {
         match &self.0 {
             Kind::Memory(memory) => memory.order(endpoint, order, now),
             Kind::File(file) => file.order(endpoint, order, now),
+            Kind::Redis(redis) => redis.order(endpoint, order, now).await,
         }
     }
 
@@ -211,6 +229,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.list_add(entry, until, now),
             Kind::File(file) => file.list_add(entry, until, now).await,
+            Kind::Redis(redis) => redis.list_add(entry, until, now).await,
         }
     }
 
@@ -219,11 +238,11 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.list_remove(entry, now),
             Kind::File(file) => file.list_remove(entry, now).await,
+            Kind::Redis(redis) => redis.list_remove(entry, now).await,
         }
     }
 
     /// The first `most` values of a list behind `after`, in the order of their bytes. A list that nobody added to is empty.
-    #[expect(clippy::unused_async, reason = "an engine behind a network waits here")]
     pub async fn list_show(
         &self,
         list: &str,
@@ -234,6 +253,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.list_show(list, after, most, now),
             Kind::File(file) => file.list_show(list, after, most, now),
+            Kind::Redis(redis) => redis.list_show(list, after, most, now).await,
         }
     }
 
@@ -242,6 +262,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.settle(settlement),
             Kind::File(file) => file.settle(settlement).await,
+            Kind::Redis(redis) => redis.settle(settlement).await,
         }
     }
 
@@ -250,6 +271,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => drop(memory.settle(settlement)), // closed: nobody is left to claim it
             Kind::File(file) => file.abandon(settlement),
+            Kind::Redis(redis) => redis.abandon(settlement),
         }
     }
 
@@ -257,7 +279,7 @@ impl Engine {
     pub fn remembers_since(&self) -> Option<UnixTime> {
         match &self.0 {
             Kind::Memory(memory) => Some(memory.opened_at()),
-            Kind::File(_) => None,
+            Kind::File(_) | Kind::Redis(_) => None,
         }
     }
 
@@ -266,6 +288,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.is_up(),
             Kind::File(file) => file.is_up(),
+            Kind::Redis(redis) => redis.is_up(),
         }
     }
 
@@ -274,6 +297,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.close(),
             Kind::File(file) => file.close().await,
+            Kind::Redis(redis) => redis.close(),
         }
     }
 }

@@ -14,6 +14,7 @@ mod index;
 mod insist;
 mod memory;
 pub mod queue;
+pub mod redis;
 mod register;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use crate::wechat::Authentic;
 use claimed::Claim;
 use engine::{Ask, CountAsk, Engine, NonceUse, Reply};
 use queue::{Origin, Queue, Row, Rows, Seals, legacy};
+use redis::RedisSettings;
 
 pub use claimed::Claimed;
 pub use queue::{Beside, Opened};
@@ -51,7 +53,7 @@ pub struct Settings {
     /// How long done events are remembered: `store.retention`.
     pub retention: Duration,
     /// The keys that seal what waits in the queues, 32 bytes each, the newest first: `store.seal_key`. Empty: a `file:`
-    /// store makes its own, a `memory:` store one that it never shows.
+    /// store makes its own, a `memory:` store one that it never shows, and a `redis:` store does not open.
     pub seal_keys: Vec<Secret>,
 }
 
@@ -62,6 +64,8 @@ pub enum EngineSettings {
     Memory,
     /// `file:PATH`, a directory.
     File(PathBuf),
+    /// `redis://…` and its kin.
+    Redis(Arc<RedisSettings>),
 }
 
 /// What an endpoint asks of a claim.
@@ -118,7 +122,7 @@ pub enum Unclaimed {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// More writes wait than may.
-    #[error("the store's queue is full: callbacks come faster than the disk takes them")]
+    #[error("the store's queue is full: callbacks come faster than the store takes them")]
     Busy,
     /// No space left. What was taken before is kept and written as soon as there is space.
     #[error("the store's disk is full: free some space, and the store goes on by itself")]
@@ -173,6 +177,27 @@ pub enum StoreError {
         /// How many are there.
         rows: usize,
     },
+    /// Redis is not there, or does not serve. It is looked for in the background; nothing has to be restarted.
+    #[error("the store does not answer ({cause}): look at Redis; the gateway goes on by itself when it is back")]
+    Unreachable {
+        /// What was seen last.
+        cause: Arc<str>,
+    },
+    /// Redis did not answer in time. Whether it did what was asked is not known.
+    #[error("the store did not answer within {} ms: look at its load, or make store.timeout longer", within.as_millis())]
+    Late {
+        /// How long was waited.
+        within: Duration,
+    },
+    /// Redis has no memory left for what it must remember.
+    #[error("Redis is out of memory: raise its maxmemory, or shorten store.retention")]
+    OutOfMemory,
+    /// Redis does not do what was asked: its version, its settings or the user's rights do not allow it.
+    #[error("Redis refused ({cause}): compare its version and the rights of the user with docs/configuration.md")]
+    Refused {
+        /// What it said.
+        cause: Arc<str>,
+    },
     /// After [`Store::close`].
     #[error("the store is closed")]
     Closed,
@@ -181,6 +206,12 @@ pub enum StoreError {
 /// Why the store does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The settings of Redis make no sense to its client. Whether Redis answers is not looked at.
+    #[error("the settings of Redis cannot be used: {cause}")]
+    Redis {
+        /// What is wrong.
+        cause: String,
+    },
     /// The system refused.
     #[error("{}: {cause}", path.display())]
     Io {
@@ -195,6 +226,12 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
+    /// No key is configured to seal the queues with, and the store has no place of its own for one.
+    #[error(
+        "store.seal_key is missing: the queues of a store of Redis are sealed with a key that all its gateways share; \
+         make one with: openssl rand -hex 32"
+    )]
+    NoSealKey,
     /// The key that seals the queues is not what it has to be.
     #[error("{}: {what}. Put the key back, or name it in store.seal_key; without it what waits in the queues is lost", path.display())]
     SealKey {
@@ -234,8 +271,8 @@ pub enum OpenError {
 impl Store {
     /// Opens the engine that the settings name.
     pub fn open(settings: &Settings, clock: Clock) -> Result<Self, OpenError> {
-        let engine = Engine::open(&settings.engine, clock.now())?;
-        let rows = Rows::open(&settings.engine)?;
+        let engine = Engine::open(&settings.engine, &clock)?;
+        let rows = Rows::open(&settings.engine, engine.link(), &clock)?;
         let seals = Seals::of_store(settings, &rows)?;
         let (quarantined, arrived) = (AtomicU64::new(0), Notify::new());
         let shared = Shared { engine, rows, seals, retention: settings.retention, clock, quarantined, arrived };
@@ -265,6 +302,7 @@ impl Store {
             endpoint: &terms.endpoint,
             nonce: freshness.map(|fresh| NonceUse {
                 digest: digest::nonce(&fresh.nonce),
+                signed_at: fresh.signed_at,
                 until: fresh.signed_at.plus(terms.window).plus(CLOCKS_DIFFER),
             }),
             event: digest::event(&authentic.event().id),

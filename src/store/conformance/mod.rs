@@ -41,10 +41,17 @@ const RETENTION: Duration = Duration::from_hours(72);
 const WINDOW: Duration = Duration::from_mins(5);
 const START: UnixTime = UnixTime::from_secs(1_700_000_000);
 
-/// Runs every invariant against the engine of a fixture.
+/// Runs every invariant against the engine of a fixture: each as a test of its own, or, where a fixture is dear to make,
+/// `all at once`.
 macro_rules! conformance {
     ($fixture:ty, $cases:literal) => {
-        $crate::store::conformance::conformance! {@ $fixture:
+        $crate::store::conformance::conformance! {@names each $fixture, $cases}
+    };
+    ($fixture:ty, $cases:literal, all at once) => {
+        $crate::store::conformance::conformance! {@names all $fixture, $cases}
+    };
+    (@names $how:ident $fixture:ty, $cases:literal) => {
+        $crate::store::conformance::conformance! {@ $how $fixture, $cases:
             i1_a_done_event_is_never_claimed_again
             i1_a_commit_holds_after_its_lease_has_run_out
             i1_i2_what_was_settled_is_known_after_a_crash
@@ -92,6 +99,14 @@ macro_rules! conformance {
             a_done_event_is_forgotten_after_its_retention
             after_close_nothing_is_claimed
         }
+    };
+    (@ each $fixture:ty, $cases:literal: $($name:ident)+) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::store::conformance::$name(<$fixture as $crate::store::conformance::Fixture>::new()).await;
+            }
+        )+
         #[test]
         fn any_order_of_concurrent_copies_gives_one_forward() {
             $crate::store::conformance::any_order_gives_one_forward::<$fixture>($cases);
@@ -101,13 +116,20 @@ macro_rules! conformance {
             $crate::store::conformance::any_run_is_counted_within_a_slice::<$fixture>($cases);
         }
     };
-    (@ $fixture:ty: $($name:ident)+) => {
-        $(
-            #[tokio::test]
-            async fn $name() {
-                $crate::store::conformance::$name(<$fixture as $crate::store::conformance::Fixture>::new()).await;
-            }
-        )+
+    (@ all $fixture:ty, $cases:literal: $($name:ident)+) => {
+        #[test]
+        fn every_invariant_holds() {
+            $(
+                eprintln!(stringify!($name)); // the last one shown is the one that failed
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let fixture = <$fixture as $crate::store::conformance::Fixture>::new();
+                runtime.block_on($crate::store::conformance::$name(fixture));
+            )+
+            eprintln!("any_order");
+            $crate::store::conformance::any_order_gives_one_forward::<$fixture>($cases);
+            eprintln!("any_run");
+            $crate::store::conformance::any_run_is_counted_within_a_slice::<$fixture>($cases);
+        }
     };
 }
 pub(super) use conformance;
@@ -161,7 +183,7 @@ impl<'a> Tries<'a> {
     fn ask(&self, nonce: [u8; 16]) -> Ask<'a> {
         Ask {
             endpoint: self.endpoint,
-            nonce: Some(NonceUse { digest: nonce, until: START.plus(WINDOW) }),
+            nonce: Some(NonceUse { digest: nonce, signed_at: START, until: START.plus(WINDOW) }),
             event: self.digest(),
             content: [self.content; 8],
             lease: LEASE,

@@ -36,7 +36,7 @@ pub(in crate::store) async fn an_order_is_known_to_the_claim(fixture: impl Fixtu
     let asked = |order, event: u8| Ask {
         order,
         event: [event; 16],
-        nonce: Some(NonceUse { digest: fresh_nonce(), until: START }),
+        nonce: Some(NonceUse { digest: fresh_nonce(), signed_at: START, until: START }),
         ..ask
     };
     for (event, number, known) in [(1, Some(1_u8), Some(order(8800))), (2, Some(2), None), (3, None, None)] {

@@ -11,7 +11,7 @@ fn ask(number: u64, now: UnixTime) -> Ask<'static> {
     let digest = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_le_bytes();
     Ask {
         endpoint: "pay",
-        nonce: Some(NonceUse { digest, until: now.plus(Duration::from_mins(5)) }),
+        nonce: Some(NonceUse { digest, signed_at: now, until: now.plus(Duration::from_mins(5)) }),
         event: digest,
         content: [1; 8],
         lease: Duration::from_secs(10),
@@ -129,7 +129,7 @@ fn a_clock_that_was_set_back_after_the_claim_forgets_nothing() {
         now: UnixTime::from_secs(0),
     };
     index.settle(&settlement, |_| ());
-    let retried = Ask { nonce: Some(NonceUse { digest: [9; 16], until: now }), ..ask };
+    let retried = Ask { nonce: Some(NonceUse { digest: [9; 16], signed_at: now, until: now }), ..ask };
     assert_eq!(index.claim(&retried, Lease(2), |_| ()).unwrap(), Reply::Duplicate);
 }
 

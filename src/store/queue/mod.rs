@@ -29,8 +29,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::engine::{Content, Digest};
+use super::redis::link::Link;
+use super::redis::rows::RedisRows;
 use super::{EngineSettings, OpenError, StoreError, digest};
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
 use file::FileRows;
 use memory::MemoryRows;
@@ -269,15 +271,21 @@ pub(super) enum Rows {
     Memory(Box<MemoryRows>),
     /// `file:PATH`, in `PATH/queue/`.
     File(FileRows),
+    /// `redis:` and its kin, shared by any number of gateways.
+    Redis(RedisRows),
 }
 
-#[expect(clippy::unused_async, reason = "an engine over a network waits where these two do not")]
 impl Rows {
-    /// Opens the rows that belong to an engine. Reads files where the engine has some: not for a thread that serves.
-    pub(super) fn open(settings: &EngineSettings) -> Result<Self, OpenError> {
+    /// Opens the rows that belong to an engine, over the engine's own `link` if it has one. Reads files where the engine has
+    /// some: not for a thread that serves.
+    pub(super) fn open(settings: &EngineSettings, link: Option<&Link>, clock: &Clock) -> Result<Self, OpenError> {
         Ok(match settings {
             EngineSettings::Memory => Self::Memory(Box::default()),
             EngineSettings::File(path) => Self::File(FileRows::open(&path.join("queue"))?),
+            EngineSettings::Redis(settings) => {
+                let link = link.map_or_else(|| Link::open(settings), |link| Ok(link.clone()))?;
+                Self::Redis(RedisRows::open(link, clock)?)
+            }
         })
     }
 
@@ -287,6 +295,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.put(row),
             Self::File(rows) => rows.put(row).await,
+            Self::Redis(rows) => rows.put(row).await,
         }
     }
 
@@ -296,6 +305,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.replace(from, lease, row),
             Self::File(rows) => rows.replace(from, lease, row).await,
+            Self::Redis(rows) => rows.replace(from, lease, row).await,
         }
     }
 
@@ -304,6 +314,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.get(queue, id),
             Self::File(rows) => rows.get(queue, id),
+            Self::Redis(rows) => rows.get(queue, id).await,
         }
     }
 
@@ -312,6 +323,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.list(query),
             Self::File(rows) => rows.list(query),
+            Self::Redis(rows) => rows.list(query).await,
         }
     }
 
@@ -323,6 +335,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.take(take),
             Self::File(rows) => rows.take(take),
+            Self::Redis(rows) => rows.take(take).await,
         }
     }
 
@@ -338,6 +351,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.postpone(id, lease, attempts, next_at),
             Self::File(rows) => rows.postpone(id, lease, attempts, next_at).await,
+            Self::Redis(rows) => rows.postpone(id, lease, attempts, next_at).await,
         }
     }
 
@@ -346,6 +360,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.remove(queue, id),
             Self::File(rows) => rows.remove(queue, id).await,
+            Self::Redis(rows) => rows.remove(queue, id).await,
         }
     }
 
@@ -355,6 +370,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.set_aside(id),
             Self::File(rows) => rows.set_aside(id),
+            Self::Redis(rows) => rows.set_aside(id).await,
         }
     }
 
@@ -363,6 +379,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.depths(),
             Self::File(rows) => rows.depths(),
+            Self::Redis(rows) => rows.depths().await,
         }
     }
 
@@ -371,6 +388,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.is_up(),
             Self::File(rows) => rows.is_up(),
+            Self::Redis(rows) => rows.is_up(),
         }
     }
 
@@ -379,6 +397,7 @@ impl Rows {
         match self {
             Self::Memory(rows) => rows.close(),
             Self::File(rows) => rows.close().await,
+            Self::Redis(rows) => rows.close(),
         }
     }
 }

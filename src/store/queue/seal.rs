@@ -60,7 +60,8 @@ impl Seals {
     pub(in crate::store) fn of_store(settings: &Settings, rows: &Rows) -> Result<Self, OpenError> {
         match (&settings.engine, rows) {
             (EngineSettings::File(dir), Rows::File(rows)) => Self::of_dir(&settings.seal_keys, dir, !rows.is_empty()),
-            (EngineSettings::File(_) | EngineSettings::Memory, _) => {
+            (EngineSettings::Redis(_), _) if settings.seal_keys.is_empty() => Err(OpenError::NoSealKey),
+            (EngineSettings::File(_) | EngineSettings::Memory | EngineSettings::Redis(_), _) => {
                 Self::new(&settings.seal_keys).map_err(|cause| OpenError::Io { path: "store.seal_key".into(), cause })
             }
         }

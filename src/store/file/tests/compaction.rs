@@ -53,7 +53,7 @@ async fn what_was_forgotten_is_not_in_the_snapshot() {
     let mut snapshot = None;
     for nonce in 0..200_u8 {
         let ask = Ask {
-            nonce: Some(NonceUse { digest: [nonce; 16], until: now.plus(Duration::from_mins(5)) }),
+            nonce: Some(NonceUse { digest: [nonce; 16], signed_at: now, until: now.plus(Duration::from_mins(5)) }),
             now,
             ..ask(5000)
         };

@@ -242,7 +242,7 @@ pub(super) fn ask(number: u64) -> Ask<'static> {
     let nonce = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
     Ask {
         endpoint: "pay",
-        nonce: Some(NonceUse { digest: nonce.to_le_bytes(), until: NOW.plus(Duration::from_mins(5)) }),
+        nonce: Some(NonceUse { digest: nonce.to_le_bytes(), signed_at: NOW, until: NOW.plus(Duration::from_mins(5)) }),
         event: nonce.rotate_left(64).to_le_bytes(),
         content: [1; 8],
         lease: Duration::from_secs(10),

@@ -25,11 +25,11 @@ fn memory() -> (Store, Clock) {
     (store(EngineSettings::Memory, &clock), clock)
 }
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms { endpoint: Arc::from("pay"), lease: LEASE, window: Duration::from_mins(5) }
 }
 
-fn authentic(id: &str, nonce: &str, body: &'static str) -> Authentic {
+pub(super) fn authentic(id: &str, nonce: &str, body: &'static str) -> Authentic {
     let event = Event {
         id: id.to_owned(),
         kind: "wechatpay.transaction.success".to_owned(),
@@ -40,7 +40,7 @@ fn authentic(id: &str, nonce: &str, body: &'static str) -> Authentic {
     Authentic::for_test(event, nonce, NOW)
 }
 
-async fn queue(store: &Store, id: &str) -> String {
+pub(super) async fn queue(store: &Store, id: &str) -> String {
     let claimed =
         store.claim(authentic(id, id, "{}"), &HeaderMap::new(), &terms(), &Asks::default(), NOW).await.unwrap();
     let key = claimed.idempotency_key();
@@ -48,7 +48,7 @@ async fn queue(store: &Store, id: &str) -> String {
     key
 }
 
-async fn rows_of(store: &Store, queue: Queue) -> Vec<Head> {
+pub(super) async fn rows_of(store: &Store, queue: Queue) -> Vec<Head> {
     let query = Query { queue, endpoint: None, reason: None, since: None, until: None, after: None, limit: 100 };
     store.list(&query).await.unwrap().rows.into_iter().map(|listed| listed.head).collect()
 }

@@ -5,7 +5,9 @@
 pub(in crate::store) mod conformance;
 mod crash;
 mod desk;
+mod differential;
 mod measure;
+mod redis;
 mod seal;
 
 use std::path::Path;
