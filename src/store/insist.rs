@@ -59,7 +59,12 @@ where
 /// Whether the same may be taken later, without anybody's doing in this process.
 fn passes(error: &StoreError) -> bool {
     match error {
-        StoreError::Busy | StoreError::DiskFull | StoreError::Stalled { .. } => true,
+        StoreError::Busy
+        | StoreError::DiskFull
+        | StoreError::Stalled { .. }
+        | StoreError::Unreachable { .. }
+        | StoreError::Late { .. }
+        | StoreError::OutOfMemory => true,
         StoreError::Failed { .. }
         | StoreError::Full { .. }
         | StoreError::OrdersFull { .. }
@@ -67,6 +72,7 @@ fn passes(error: &StoreError) -> bool {
         | StoreError::NotKept { .. }
         | StoreError::Unread { .. }
         | StoreError::QueueFull { .. }
+        | StoreError::Refused { .. }
         | StoreError::Closed => false,
     }
 }
