@@ -21,8 +21,9 @@ use crate::wechat::{LONGEST_GAP, Wechat};
 const TAKEN_WITHIN: Duration = Duration::from_mins(1);
 /// Longest time after that for the queues to be empty: a row that failed several times waits for its next try.
 const DELIVERED_WITHIN: Duration = Duration::from_mins(6);
-/// An event that nothing keeps: its lease runs out, its next try comes, is answered, on a machine that has much to do.
-const PATIENCE: Duration = LEASE.saturating_add(LONGEST_GAP.saturating_mul(2)).saturating_add(Duration::from_secs(3));
+/// An event that nothing keeps: its lease runs out, its next try comes, is answered, on a machine that has much to do. Less
+/// than by what the clocks differ: a lease by the wrong clock is noticed.
+const PATIENCE: Duration = LEASE.saturating_add(LONGEST_GAP.saturating_mul(2)).saturating_add(Duration::from_secs(6));
 
 /// How large a campaign is.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +105,7 @@ async fn tell_all(wechat: Arc<Wechat>, events: usize, span: Duration) {
     let mut telling = JoinSet::new();
     for number in 0..events {
         tokio::time::sleep_until((begun + gap.mul_f64(f64::from(u32::try_from(number).unwrap()))).into()).await;
+        wechat.has_room().await;
         telling.spawn(Arc::clone(&wechat).tell(number));
         while telling.try_join_next().is_some() {}
     }

@@ -34,6 +34,7 @@ struct Books {
     /// What was forged or replayed and yet told success.
     passed: Vec<String>,
     troubles: Vec<Trouble>,
+    accepted: usize,
 }
 
 /// One event.
@@ -104,7 +105,10 @@ impl Ledger {
         }
         match sent {
             Sent::Genuine => {
-                books.accounts.get_mut(id).unwrap().accepted.get_or_insert_with(Instant::now);
+                let account = books.accounts.get_mut(id).unwrap();
+                let is_first = account.accepted.is_none();
+                account.accepted.get_or_insert_with(Instant::now);
+                books.accepted += usize::from(is_first);
             }
             Sent::Conflict => books.accounts.get_mut(id).unwrap().has_conflict = true,
             Sent::Forged | Sent::Replayed => books.passed.push(format!("{sent:?} under {id} was told success")),
@@ -116,11 +120,12 @@ impl Ledger {
     }
 
     pub(crate) fn open_accounts(&self) -> usize {
-        self.books.lock().accounts.values().filter(|account| account.accepted.is_none()).count()
+        let books = self.books.lock();
+        books.accounts.len() - books.accepted
     }
 
     pub(crate) fn accepted(&self) -> usize {
-        self.books.lock().accounts.values().filter(|account| account.accepted.is_some()).count()
+        self.books.lock().accepted
     }
 
     /// The ids of the taken events that the rules hold.

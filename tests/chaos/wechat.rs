@@ -32,6 +32,9 @@ const GAPS: [Duration; 5] = [
 pub(crate) const LONGEST_GAP: Duration = Duration::from_millis(1500);
 /// Requests under way at once.
 const AT_ONCE: usize = 48;
+/// Events that wait for their next try; as long as there are so many, no more begin. More would only take the processor away
+/// from who has to answer them.
+const MOST_OPEN: usize = 600;
 
 pub(crate) struct Wechat {
     keys: Arc<Keys>,
@@ -39,6 +42,8 @@ pub(crate) struct Wechat {
     ledger: Arc<Ledger>,
     seed: Seed,
     places: Semaphore,
+    /// One signs at a time: it costs more than a whole callback, and would take every processor there is.
+    signing: Arc<Semaphore>,
     gives_up_at: Mutex<Option<Instant>>,
 }
 
@@ -54,13 +59,20 @@ struct Told {
 impl Wechat {
     pub(crate) fn new(keys: &Keys, nodes: Vec<SocketAddr>, ledger: &Arc<Ledger>, seed: Seed) -> Arc<Self> {
         let (keys, ledger) = (Arc::new(keys.clone()), Arc::clone(ledger));
-        let (places, gives_up_at) = (Semaphore::new(AT_ONCE), Mutex::new(None));
-        Arc::new(Self { keys, nodes, ledger, seed, places, gives_up_at })
+        let (places, signing) = (Semaphore::new(AT_ONCE), Arc::new(Semaphore::new(1)));
+        Arc::new(Self { keys, nodes, ledger, seed, places, signing, gives_up_at: Mutex::new(None) })
     }
 
     /// From then on nothing is tried again.
     pub(crate) fn give_up_at(&self, at: Instant) {
         *self.gives_up_at.lock() = Some(at);
+    }
+
+    /// Returns when another event may begin.
+    pub(crate) async fn has_room(&self) {
+        while self.ledger.open_accounts() >= MOST_OPEN {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Tells the event of this number until it is taken, with what comes beside it.
@@ -128,7 +140,11 @@ impl Wechat {
     /// Each try is encrypted and signed afresh; off the runtime, for it takes milliseconds.
     async fn sign(&self, told: &Arc<Told>, by: SignedBy) -> Callback {
         let (keys, told) = (Arc::clone(&self.keys), Arc::clone(told));
-        let signing = move || told.event.callback(&keys, by, told.endpoint.path(), unix_now());
+        let turn = Arc::clone(&self.signing).acquire_owned().await.unwrap();
+        let signing = move || {
+            let _turn = turn;
+            told.event.callback(&keys, by, told.endpoint.path(), unix_now())
+        };
         tokio::task::spawn_blocking(signing).await.unwrap()
     }
 

@@ -34,7 +34,9 @@ impl Fault {
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::ClusterDown,
             ) => Self::NotServing,
-            ErrorKind::Server(ServerErrorKind::TryAgain | ServerErrorKind::Moved | ServerErrorKind::Ask) => Self::Moving,
+            ErrorKind::Server(ServerErrorKind::TryAgain | ServerErrorKind::Moved | ServerErrorKind::Ask) => {
+                Self::Moving
+            }
             ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound => Self::Dropped,
             _ => match error.retry_method() {
                 RetryMethod::Reconnect | RetryMethod::ReconnectFromInitialConnections => Self::Dropped,

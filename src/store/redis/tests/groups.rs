@@ -70,7 +70,8 @@ async fn what_was_done_is_known_to_who_takes_over() {
 #[tokio::test]
 async fn while_a_slot_moves_nothing_is_forgotten() {
     let cluster = Cluster::start();
-    let settings = RedisSettings { timeout: Duration::from_millis(500), ..settings(Topology::Cluster(addresses(&cluster))) };
+    let settings =
+        RedisSettings { timeout: Duration::from_millis(500), ..settings(Topology::Cluster(addresses(&cluster))) };
     let engine = engine(&settings);
     done(&engine, 1, 1).await;
     let tag = format!("{{{}:pay}}", settings.prefix);
@@ -100,7 +101,8 @@ async fn while_a_slot_moves_nothing_is_forgotten() {
 #[tokio::test]
 async fn a_cluster_that_lost_a_node_serves_again_when_it_is_back() {
     let mut cluster = Cluster::start();
-    let settings = RedisSettings { timeout: Duration::from_millis(500), ..settings(Topology::Cluster(addresses(&cluster))) };
+    let settings =
+        RedisSettings { timeout: Duration::from_millis(500), ..settings(Topology::Cluster(addresses(&cluster))) };
     let engine = engine(&settings);
     done(&engine, 1, 1).await;
     let (_, with_keys, other) = cluster.place_of(&format!("{{{}:pay}}", settings.prefix));
