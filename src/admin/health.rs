@@ -52,7 +52,9 @@ async fn metrics(gate: &Gate) -> String {
     let routes = gate.routes();
     gate.observe().read(&Readings {
         bans_active: routes.endpoints().map(|endpoint| endpoint.limits().bans_active()).sum(),
-        is_store_up: gate.store().is_up(),
+        is_store_up: gate.store().is_whole(),
+        store_failures: gate.store().failures(),
+        answered_locally: gate.store().answered_locally(),
         expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries()).collect(),
         queues,
         quarantined: gate.store().quarantined(),

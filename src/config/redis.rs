@@ -1,5 +1,6 @@
 //! `store.url` with `redis:` and its kin, and the keys beside it. The URL holds no password: it can be shown.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,20 +90,24 @@ fn address(text: &str, usual: u16) -> Option<Address> {
 /// The keys that only a `redis:` store has; with another one, each is an error.
 pub(super) fn keys(
     engine: &mut EngineSettings,
+    url_at: &Range<usize>,
     table: &mut Table<'_>,
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
 ) {
-    let known = ["on_outage", "timeout", "prefix", "password", "sentinel_password", "ca"];
     let EngineSettings::Redis(settings) = engine else {
-        for key in known {
+        table.take("on_outage").and_then(|value| {
+            let local = (value.as_str() == Some("local")).then(|| {
+                let hint = "remove it: this store is in this process, and there is nothing else to go on by";
+                let message = "`store.on_outage` \"local\" is only for a store of Redis";
+                findings.problem(value.at(), message, hint);
+            });
+            local.or_else(|| value.choice(findings, &[("refuse", ())]))
+        });
+        for key in ["timeout", "prefix", "password", "sentinel_password", "ca"] {
             if let Some(value) = table.take(key) {
                 let message = format!("`{}` is only for a store of Redis", value.name());
-                findings.problem(
-                    value.key_at(),
-                    message,
-                    "remove it: this store is in this process and has no outages",
-                );
+                findings.problem(value.key_at(), message, "remove it: this store is in this process");
             }
         }
         return;
@@ -121,7 +126,9 @@ pub(super) fn keys(
         let fits = |text: &&str| (1..=32).contains(&text.len()) && text.chars().all(is_usual);
         v.parsed(findings, "1 to 32 letters", hint, |text| Some(text).filter(fits).map(str::to_owned))
     });
-    settings.password = table.take("password").and_then(|v| outside.secret(&v, findings));
+    let password = table.take("password");
+    let has_password = password.is_some();
+    settings.password = password.and_then(|v| outside.secret(&v, findings));
     if let Some(value) = table.take("sentinel_password") {
         if !matches!(settings.topology, Topology::Sentinel { .. }) {
             let message = "`store.sentinel_password` is only for `redis-sentinel:`";
@@ -131,16 +138,25 @@ pub(super) fn keys(
     }
     if let Some(value) = table.take("ca") {
         let authorities = outside.text(&value, findings).map(Arc::from);
-        match &mut settings.tls {
-            Some(tls) => tls.authorities = authorities,
-            None => {
-                let message = "`store.ca` is given, but `store.url` is without TLS";
-                findings.problem(value.key_at(), message, "write `rediss` instead of `redis` in `store.url`");
-            }
+        if let Some(tls) = &mut settings.tls {
+            tls.authorities = authorities;
+        } else {
+            let message = "`store.ca` is given, but `store.url` is without TLS";
+            findings.problem(value.key_at(), message, "write `rediss` instead of `redis` in `store.url`");
         }
     }
-    if settings.user.is_some() && settings.password.is_none() {
+    if settings.user.is_some() && settings.password.is_none() && !has_password {
         let message = "`store.url` names a user, and `store.password` is missing";
-        findings.problem(&table.place_of("url"), message, "add `password = { env = \"WXGATE_REDIS_PASSWORD\" }`");
+        findings.problem(url_at, message, "add `password = { env = \"WXGATE_REDIS_PASSWORD\" }`");
+    }
+}
+
+/// Every node opens what another one has sealed.
+pub(super) fn seal_key(engine: &EngineSettings, is_given: bool, table: &Table<'_>, findings: &mut Findings<'_>) {
+    if matches!(engine, EngineSettings::Redis(_)) && !is_given {
+        let message = "`store.seal_key` is missing: with a store of Redis all nodes share one";
+        let hint =
+            "make one with `openssl rand -hex 32`, and give it to every node: `seal_key = { file = \"seal.key\" }`";
+        findings.problem(table.at(), message, hint);
     }
 }

@@ -150,21 +150,16 @@ pub(super) fn store(root: &mut Table<'_>, outside: &mut Outside<'_>, findings: &
         seal_keys: Vec::new(),
     };
     let Some(mut table) = section(root, "store", findings) else { return settings };
+    let url_at = table.place_of("url");
     settings.engine = table.take_or("url", settings.engine, |v| engine(v, outside, findings));
     settings.retention = table.take_or("retention", settings.retention, |v| {
         let hint = "WeChat retries for 24 h 4 min: an event that is forgotten sooner could be forwarded twice";
         v.duration(findings, MIN_RETENTION..=DAY.saturating_mul(90), hint)
     });
-    redis::keys(&mut settings.engine, &mut table, outside, findings);
-    match table.take("seal_key") {
-        Some(value) => settings.seal_keys = seal_keys(&value, outside, findings),
-        None if matches!(settings.engine, store::EngineSettings::Redis(_)) => {
-            let message = "`store.seal_key` is missing: it seals what waits in Redis, and all gateways share it";
-            let hint = "make one with: openssl rand -hex 32, and add `seal_key = { env = \"WXGATE_SEAL_KEY\" }`";
-            findings.problem(table.at(), message, hint);
-        }
-        None => {}
-    }
+    redis::keys(&mut settings.engine, &url_at, &mut table, outside, findings);
+    let seal_key = table.take("seal_key");
+    redis::seal_key(&settings.engine, seal_key.is_some(), &table, findings);
+    settings.seal_keys = seal_key.map(|v| seal_keys(&v, outside, findings)).unwrap_or_default();
     table.finish(findings);
     settings
 }

@@ -88,6 +88,8 @@ metrics! {
     UPSTREAM_REQUESTS = "counter" "wxgate_upstream_requests_total" { endpoint, status };
     /// 1 while the store can promise something, else 0
     STORE_UP = "gauge" "wxgate_store_up" {};
+    /// Requests to a store behind a network that failed
+    STORE_ERRORS = "counter" "wxgate_store_errors_total" { op, kind };
     /// Scores of judged events
     RISK_SCORE = "histogram" "wxgate_risk_score" { endpoint };
     /// Judged events by what becomes of them, and by what would if rules in shadow acted
@@ -167,6 +169,9 @@ pub(super) struct Metrics {
     upstream_requests: IntCounterVec,
     bans_active: IntGauge,
     store_up: IntGauge,
+    store_errors: IntCounterVec,
+    /// Claims that were answered without the store that nodes share.
+    without_store: IntCounter,
     rules: RuleMetrics,
     queue_events: IntGaugeVec,
     queue_oldest: IntGaugeVec,
@@ -213,6 +218,8 @@ impl Metrics {
             upstream_requests: counters(UPSTREAM_REQUESTS),
             bans_active: gauge(BANS_ACTIVE),
             store_up: gauge(STORE_UP),
+            store_errors: counters(STORE_ERRORS),
+            without_store: degraded.with_label_values(&["store"]),
             rules: RuleMetrics {
                 scores: histograms(RISK_SCORE, SCORE_BUCKETS),
                 verdicts: counters(VERDICTS),
@@ -287,6 +294,7 @@ impl Metrics {
         self.bans_active.set(i64::try_from(readings.bans_active).unwrap_or(i64::MAX));
         self.store_up.set(i64::from(readings.is_store_up));
         let mut expiring = self.expiring.lock();
+        self.read_store(readings);
         self.read_queues(readings);
         let before = std::mem::take(&mut *expiring);
         for expiry in &readings.expiries {
@@ -300,6 +308,15 @@ impl Metrics {
     }
 
     /// Under the lock of [`Metrics::read`], so that two readers do not count one rise twice.
+    fn read_store(&self, readings: &Readings) {
+        for (op, kind, failures) in &readings.store_failures {
+            let counter = self.store_errors.with_label_values(&[op, kind]);
+            counter.inc_by(failures.saturating_sub(counter.get()));
+        }
+        self.without_store.inc_by(readings.answered_locally.saturating_sub(self.without_store.get()));
+    }
+
+    /// Under the same lock.
     fn read_queues(&self, readings: &Readings) {
         self.quarantined.inc_by(readings.quarantined.saturating_sub(self.quarantined.get()));
         self.queue_events.reset(); // an endpoint that is no longer configured and has no rows is no longer told
@@ -542,6 +559,7 @@ mod tests {
         metrics.read(&Readings {
             expiries: vec![expiry("shop", "KEY", 1)],
             queues: vec![queue],
+            store_failures: vec![("claim", "timeout", 1)],
             ..Readings::default()
         });
         let text = metrics.render();
@@ -634,13 +652,25 @@ mod tests {
     fn readings_are_told_as_they_are_and_a_removed_certificate_is_forgotten() {
         let metrics = Metrics::new();
         let both = vec![expiry("shop", "OLD", 1_700_000_000), expiry("shop", "NEW", 1_900_000_000)];
-        metrics.read(&Readings { bans_active: 3, is_store_up: true, expiries: both, ..Readings::default() });
+        let store_failures = vec![("claim", "timeout", 7)];
+        for answered_locally in [3, 5] {
+            metrics.read(&Readings {
+                bans_active: 3,
+                is_store_up: true,
+                expiries: both.clone(),
+                store_failures: store_failures.clone(),
+                answered_locally,
+                ..Readings::default()
+            });
+        }
         let text = metrics.render();
         for line in [
             r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="OLD"} 1700000000"#,
             r#"wxgate_key_expires_timestamp_seconds{endpoint="shop",key="NEW"} 1900000000"#,
             "wxgate_bans_active 3",
             "wxgate_store_up 1",
+            r#"wxgate_store_errors_total{kind="timeout",op="claim"} 7"#,
+            r#"wxgate_degraded_total{what="store"} 5"#,
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }

@@ -111,6 +111,10 @@ pub struct Readings {
     pub bans_active: usize,
     /// Whether the store can promise something.
     pub is_store_up: bool,
+    /// How often requests to the store failed since the start: what was asked, the kind of the failure, and how often.
+    pub store_failures: Vec<(&'static str, &'static str, u64)>,
+    /// Claims that this node answered alone since the start, because the store was out.
+    pub answered_locally: u64,
     /// Ends of the certificates that are trusted.
     pub expiries: Vec<KeyExpiry>,
     /// How full the queues are.

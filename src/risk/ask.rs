@@ -122,8 +122,11 @@ pub struct Answers {
     pub counters: Vec<Option<Counted>>,
     /// The registered order, if one is registered and not yet forgotten, which is some time after it expired.
     pub order: Option<Order>,
-    /// One for each list asked.
+    /// One for each list asked; fewer if the store could not tell.
     pub lists: Vec<bool>,
+    /// The shared store was out, and this node answered by what it knows itself: counters are its own share, and whether an
+    /// order is registered is not known. Makes the verdict degraded.
+    pub is_local: bool,
 }
 
 /// A counter's value.

@@ -56,13 +56,13 @@ impl Model {
     /// Answers the asks of an event at `now`. An event moves a counter once.
     pub fn claim(&mut self, event_id: &str, asks: &Asks, now: UnixTime) -> Answers {
         if self.is_down {
-            return Answers { counters: vec![None; asks.counters.len()], ..Answers::default() };
+            return Answers { counters: vec![None; asks.counters.len()], is_local: true, ..Answers::default() };
         }
         let counters = asks.counters.iter().map(|ask| self.count(event_id, ask, now)).collect();
         let order = asks.order.as_ref().and_then(|number| self.orders.get(number)).cloned();
         let on = |list: &str, value: &str| self.lists.get(list).is_some_and(|values| values.contains(value));
         let lists = asks.lists.iter().map(|ask| on(&ask.list, &ask.value)).collect();
-        Answers { counters, order, lists }
+        Answers { counters, order, lists, is_local: false }
     }
 
     fn count(&mut self, event_id: &str, ask: &CounterAsk, now: UnixTime) -> Option<Counted> {

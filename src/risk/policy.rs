@@ -81,7 +81,7 @@ impl Policy {
     pub fn ask_late(&self, facts: &Facts<'_>, inquiry: &mut Inquiry, answers: &Answers) -> Asks {
         let now = received_at(facts);
         let mut facts = facts.clone();
-        facts.set_order(answers.order.as_ref());
+        bind_order(&mut facts, answers);
         let localized: Vec<Facts<'_>> =
             self.judges.iter().map(|judge| judge.localized(&facts, now).get().clone()).collect();
         inquiry.ask_late(&self.judges, &localized, answers, now)
@@ -93,6 +93,7 @@ impl Policy {
         if self.judges.is_empty() {
             return verdict;
         }
+        verdict.degraded = answers.is_local && *inquiry.asks() != Asks::default();
         let moment = Moment { now: received_at(facts), event_id: event_id(facts), snoozes };
         self.each(facts, inquiry, answers, |judge, env, missing| {
             verdict.degraded |= missing;
@@ -111,7 +112,7 @@ impl Policy {
         mut look: impl FnMut(&Judge, &Env<'_>, bool),
     ) {
         let mut facts = facts.clone();
-        facts.set_order(answers.order.as_ref());
+        bind_order(&mut facts, answers);
         let now = received_at(&facts);
         let mut first = 0_usize;
         for (number, judge) in self.judges.iter().enumerate() {
@@ -178,6 +179,14 @@ pub(super) fn received_at(facts: &Facts<'_>) -> UnixTime {
     }
 }
 
+fn bind_order<'e>(facts: &mut Facts<'e>, answers: &'e Answers) {
+    if answers.is_local {
+        facts.set_order_unknown();
+    } else {
+        facts.set_order(answers.order.as_ref());
+    }
+}
+
 /// The event's id.
 pub(super) fn event_id<'e>(facts: &Facts<'e>) -> &'e str {
     EVENT_ID.and_then(|id| text_of(facts, id)).unwrap_or_default()
@@ -192,6 +201,6 @@ pub(super) fn out_trade_no<'e>(facts: &Facts<'e>) -> Option<&'e str> {
 pub(super) fn text_of<'e>(facts: &Facts<'e>, field: FieldId) -> Option<&'e str> {
     match facts.get(field) {
         Fact::Text(text) | Fact::Member(_, text) => Some(text),
-        Fact::Absent | Fact::Int(_) | Fact::Ip(_) | Fact::Texts(_) | Fact::There => None,
+        Fact::Absent | Fact::Int(_) | Fact::Ip(_) | Fact::Texts(_) | Fact::There | Fact::Unknown => None,
     }
 }

@@ -292,6 +292,31 @@ impl Engine {
         }
     }
 
+    /// Whether everything that the engine is made of answers; claims may be taken without it.
+    pub fn is_whole(&self) -> bool {
+        match &self.0 {
+            Kind::Memory(_) | Kind::File(_) => self.is_up(),
+            Kind::Redis(redis) => redis.is_whole(),
+        }
+    }
+
+    /// How often requests failed since the engine was opened, where it is behind a network: what was asked, the kind of the
+    /// failure, and how often.
+    pub fn failures(&self) -> Vec<(&'static str, &'static str, u64)> {
+        match &self.0 {
+            Kind::Memory(_) | Kind::File(_) => Vec::new(),
+            Kind::Redis(redis) => redis.failures(),
+        }
+    }
+
+    /// How many claims were answered by what this node knows alone.
+    pub fn answered_locally(&self) -> u64 {
+        match &self.0 {
+            Kind::Memory(_) | Kind::File(_) => 0,
+            Kind::Redis(redis) => redis.answered_locally(),
+        }
+    }
+
     /// Writes out what is not yet durable; claims fail from here on.
     pub async fn close(&self) {
         match &self.0 {

@@ -203,6 +203,13 @@ pub enum StoreError {
     Closed,
 }
 
+impl StoreError {
+    /// Whether the store as a whole is out, and not only what was asked refused.
+    pub(in crate::store) fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Late { .. })
+    }
+}
+
 /// Why the store does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -358,6 +365,21 @@ impl Store {
     /// Whether the store can promise something now.
     pub fn is_up(&self) -> bool {
         self.shared.engine.is_up() && self.shared.rows.is_up()
+    }
+
+    /// Whether everything that the store is made of answers. With `on_outage = "local"` claims are taken without it.
+    pub fn is_whole(&self) -> bool {
+        self.is_up() && self.shared.engine.is_whole()
+    }
+
+    /// How often requests to a store behind a network failed: what was asked, the kind of the failure, and how often.
+    pub fn failures(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.shared.engine.failures()
+    }
+
+    /// How many claims this node answered alone, because the store was out.
+    pub fn answered_locally(&self) -> u64 {
+        self.shared.engine.answered_locally()
     }
 
     /// Writes out what is not yet durable and closes; claims fail from here on.

@@ -212,7 +212,7 @@ async fn a_claim_answers_everything_that_the_policy_asks_and_a_retry_counts_noth
             store.claim(authentic("EV-1", nonce, "{}"), &HeaderMap::new(), &terms(), &asks, NOW).await.unwrap();
         assert_eq!(
             *claimed.answers(),
-            Answers { counters: vec![once], order: Some(order(8800)), lists: vec![true, false] }
+            Answers { counters: vec![once], order: Some(order(8800)), lists: vec![true, false], is_local: false }
         );
         assert_eq!(store.count(&claimed, &[counter(2)]).await.unwrap(), [once]);
         assert_eq!(store.count(&claimed, &[]).await.unwrap(), []);

@@ -46,7 +46,10 @@ impl Bool {
                 let (when, yes, no) = &**parts;
                 if when.eval(env)? { yes.eval(env) } else { no.eval(env) }
             }
-            Self::Has(field) => Ok(env.facts.get(*field) != Fact::Absent),
+            Self::Has(field, site) => {
+                let fact = env.facts.get(*field);
+                if fact == Fact::Unknown { fault(*site, Reason::NotLookedUp) } else { Ok(fact != Fact::Absent) }
+            }
             Self::Field(field, compare, constant, site) => {
                 int(env, *field, *site).map(|number| compare.holds(&number, constant))
             }

@@ -75,7 +75,7 @@ pub(super) enum Bool {
     If(Box<(Bool, Bool, Bool)>),
     /// Whether two conditions are the same.
     Same(Box<(Bool, Bool)>),
-    Has(FieldId),
+    Has(FieldId, Site),
     /// A field against a constant: the commonest comparison, without its boxes.
     Field(FieldId, Compare, i64, Site),
     /// A counter's value against a constant.

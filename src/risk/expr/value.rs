@@ -133,12 +133,15 @@ pub enum Reason {
     /// The list is not at hand: the store was not asked or did not answer, or it was not loaded.
     #[error("the list could not be asked")]
     NotAsked,
+    /// The store was out, so whether an order is registered is not known.
+    #[error("the order could not be looked up: the store was out")]
+    NotLookedUp,
 }
 
 impl Reason {
     /// Whether it is the store's fault, which makes a verdict degraded.
     pub const fn is_outage(self) -> bool {
-        matches!(self, Self::NotCounted | Self::NotAsked)
+        matches!(self, Self::NotCounted | Self::NotAsked | Self::NotLookedUp)
     }
 }
 

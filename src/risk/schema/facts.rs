@@ -68,6 +68,8 @@ pub enum Fact<'e> {
     Texts(Option<&'e [String]>),
     /// A group of fields is there.
     There,
+    /// Whether it is there could not be found out.
+    Unknown,
 }
 
 impl<'e> Fact<'e> {
@@ -76,7 +78,7 @@ impl<'e> Fact<'e> {
     pub fn as_text(self) -> Option<&'e str> {
         match self {
             Self::Text(text) | Self::Member(_, text) => Some(text),
-            Self::Absent | Self::Int(_) | Self::Ip(_) | Self::Texts(_) | Self::There => None,
+            Self::Absent | Self::Int(_) | Self::Ip(_) | Self::Texts(_) | Self::There | Self::Unknown => None,
         }
     }
 
@@ -128,6 +130,15 @@ impl<'e> Facts<'e> {
         for (value, field) in self.values.iter_mut().zip(&FIELDS) {
             if let Source::Order(take) = field.source {
                 *value = order.map_or(Fact::Absent, take);
+            }
+        }
+    }
+
+    /// The store could not tell whether an order is registered: no rule may take that for no order.
+    pub fn set_order_unknown(&mut self) {
+        for (value, field) in self.values.iter_mut().zip(&FIELDS) {
+            if matches!(field.source, Source::Order(_)) {
+                *value = Fact::Unknown;
             }
         }
     }

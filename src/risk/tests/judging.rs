@@ -344,6 +344,22 @@ fn a_list_of_the_store_is_asked_about_the_value() {
 }
 
 #[test]
+fn an_order_that_could_not_be_looked_up_is_no_missing_order() {
+    let missing = "event.kind == Kind.TRANSACTION && !has(order)";
+    let other = "event.kind == Kind.TRANSACTION && has(order) && event.amount.total != order.amount_total";
+    for when in [missing, other] {
+        let mut world = world(&rules("", &[("WXP-1001", when, "action: reject")]));
+        world.model.set_down(true);
+        let verdict = world.judge(&payment("E1", 1));
+        assert_eq!(
+            (verdict.action(), verdict.is_degraded(), verdict.errors().len()),
+            (Action::Flag, true, 1),
+            "{when}"
+        );
+    }
+}
+
+#[test]
 fn rules_that_are_off_ask_for_nothing() {
     let when = "event.kind == Kind.TRANSACTION && counter.pays > 2";
     let mut world = world(&rules(MANY, &[("WXP-1001", when, "action: hold, mode: off")]));

@@ -1,5 +1,7 @@
 //! What an error of Redis means for who asked.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "kinds of errors are added to")]
+
 use redis::{ErrorKind, RedisError, RetryMethod, ServerErrorKind};
 
 use crate::store::StoreError;

@@ -121,6 +121,22 @@ impl Link {
         }
     }
 
+    /// How long a request may take.
+    pub(in crate::store) fn timeout(&self) -> Duration {
+        self.shared.timeout
+    }
+
+    /// Waits until requests are sent. An error: they never will be.
+    pub(in crate::store) async fn until_up(&self) -> Result<(), StoreError> {
+        let mut states = self.shared.state.subscribe();
+        let settled = states.wait_for(|state| matches!(state, State::Up(..) | State::Closed)).await;
+        if settled.is_ok_and(|state| matches!(*state, State::Up(..))) { Ok(()) } else { Err(StoreError::Closed) }
+    }
+
+    pub(in crate::store) fn is_closed(&self) -> bool {
+        matches!(*self.shared.state.borrow(), State::Closed)
+    }
+
     /// Everything fails from here on.
     pub(in crate::store) fn close(&self) {
         self.shared.state.send_replace(State::Closed);

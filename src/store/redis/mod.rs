@@ -10,10 +10,12 @@
 //!
 //! **Durability** is that of Redis: what it had on disk, or on a replica that took over. `docs/replay.md` says what that is.
 
+mod advice;
 mod dial;
 mod fault;
 pub(in crate::store) mod link;
 mod order;
+mod outage;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod script;
 #[cfg(test)]
@@ -23,15 +25,20 @@ mod settings;
 mod tests;
 mod wire;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis::Value;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::engine::{Ask, CountAsk, Digest, Lease, PutOrder, Reply, Settlement};
+use super::engine::{Ask, CountAsk, Digest, End, Lease, PutOrder, Reply, Settlement};
 use super::{ListPage, Listed, OpenError, Registered, StoreError};
 use crate::clock::{Clock, UnixTime};
 use crate::risk::ask::{Counted, ListAsk, MOST_COUNTERS, Order};
 use link::Link;
+use outage::{Local, Untold};
 use script::Times;
 use wire::Arguments;
 
@@ -43,12 +50,21 @@ const MOST_LISTED: usize = 1 << 20;
 /// Most orders in one script: it takes Redis about as long as twenty claims.
 const ORDERS_AT_A_TIME: usize = 100;
 
+/// Ends of events that are told at a time, after an outage.
+const TOLD_AT_A_TIME: usize = 128;
+
+/// Leases that Redis gave have this bit, those of an outage have not.
+const OF_REDIS: u64 = 1 << 63;
+
 /// The engine.
 pub(super) struct RedisEngine {
     link: Link,
     times: Times,
     leases: AtomicU64,
     refused: AtomicU64,
+    untold: Arc<Untold>,
+    /// With `on_outage = "local"`.
+    local: Option<Local>,
 }
 
 impl RedisEngine {
@@ -63,7 +79,16 @@ impl RedisEngine {
             .map_err(|_| OpenError::Redis { cause: "the system gives no random numbers".to_owned() })?;
         // Names of leases are counted from a place that no other gateway comes near to.
         let leases = AtomicU64::new(u64::from_be_bytes(first));
-        Ok(Self { link: Link::open(settings)?, times, leases, refused: AtomicU64::new(0) })
+        let local = match settings.on_outage {
+            OnOutage::Refuse => None,
+            OnOutage::Local => Some(Local::new(clock.now())),
+        };
+        let (refused, untold) = (AtomicU64::new(0), Arc::default());
+        let link = Link::open(settings)?;
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(advice::give(link.clone()));
+        }
+        Ok(Self { link, times, leases, refused, untold, local })
     }
 
     /// The way to Redis, for the queues' rows.
@@ -72,7 +97,22 @@ impl RedisEngine {
     }
 
     pub(super) async fn claim(&self, ask: &Ask<'_>) -> Result<Reply, StoreError> {
-        let lease = Lease(self.leases.fetch_add(1, Ordering::Relaxed));
+        let reply = match self.tell().await {
+            Ok(()) => self.claim_there(ask).await,
+            Err(error) => Err(error),
+        };
+        match (reply, &self.local) {
+            (Ok(reply), Some(local)) => {
+                local.learn(ask, &reply);
+                Ok(reply)
+            }
+            (Err(error), Some(local)) if error.is_outage() => local.claim(ask, error),
+            (reply, _) => reply,
+        }
+    }
+
+    async fn claim_there(&self, ask: &Ask<'_>) -> Result<Reply, StoreError> {
+        let lease = Lease(self.leases.fetch_add(1, Ordering::Relaxed) | OF_REDIS);
         let is_sane = ask.counters.len() <= MOST_COUNTERS;
         let counters = if is_sane { ask.counters } else { &[] };
         let lists: Vec<String> = ask.lists.iter().map(|ask| self.list_key(ask)).collect();
@@ -95,7 +135,9 @@ impl RedisEngine {
                 Ok(None) => {}
                 Err(error) => {
                     // It is claimed for nobody now: the next try need not wait for the lease to run out.
-                    self.release(ask, lease);
+                    let &Ask { endpoint, event, content, retention, now, .. } = ask;
+                    let end = End::Released;
+                    self.abandon(&Settlement { endpoint, event, content, lease, end, retention, now });
                     return Err(error);
                 }
             }
@@ -115,14 +157,23 @@ impl RedisEngine {
 
     pub(super) async fn count(&self, ask: &CountAsk<'_>) -> Result<Vec<Option<Counted>>, StoreError> {
         let counted = if ask.counters.len() > MOST_COUNTERS {
-            vec![None; ask.counters.len()]
+            Ok(vec![None; ask.counters.len()])
         } else {
-            let value = self.run(&wire::COUNT, ask.endpoint, &wire::count(ask, self.times)).await?;
-            let values = value.into_sequence().map_err(|_| wire::strange())?;
-            wire::counted(values.into_iter(), ask.counters.len())?
+            let counted = self.run(&wire::COUNT, ask.endpoint, &wire::count(ask, self.times)).await;
+            counted.and_then(|value| {
+                let values = value.into_sequence().map_err(|_| wire::strange())?;
+                wire::counted(values.into_iter(), ask.counters.len())
+            })
         };
-        self.count_refused(&counted);
-        Ok(counted)
+        match (counted, &self.local) {
+            (Ok(counted), _) => {
+                self.count_refused(&counted);
+                Ok(counted)
+            }
+            // None is a counter that could not be had: the verdict says so.
+            (Err(error), Some(_)) if error.is_outage() => Ok(vec![None; ask.counters.len()]),
+            (Err(error), _) => Err(error),
+        }
     }
 
     fn count_refused(&self, counted: &[Option<Counted>]) {
@@ -135,23 +186,68 @@ impl RedisEngine {
     }
 
     pub(super) async fn settle(&self, settlement: &Settlement<'_>) -> Result<(), StoreError> {
-        self.run(&wire::SETTLE, settlement.endpoint, &wire::settle(settlement, self.times)).await.map(drop)
+        if let Some(local) = &self.local {
+            local.settle(settlement);
+        }
+        let is_of_redis = settlement.lease.0 & OF_REDIS != 0;
+        if !is_of_redis && settlement.end == End::Released {
+            return Ok(());
+        }
+        let arguments = wire::settle(settlement, self.times);
+        let told = self.run(&wire::SETTLE, settlement.endpoint, &arguments).await.map(drop);
+        match told {
+            Err(error) if error.is_outage() => {
+                if settlement.end == End::Done {
+                    self.untold.push(self.link.tag(settlement.endpoint), arguments);
+                    self.tell_later();
+                }
+                if self.local.is_some() { Ok(()) } else { Err(error) }
+            }
+            told => told,
+        }
+    }
+
+    /// Tells the store of ends that it has missed, if there are any. An error: it is out again, or still.
+    async fn tell(&self) -> Result<(), StoreError> {
+        if self.untold.is_empty() {
+            return Ok(());
+        }
+        let within = self.link.timeout();
+        let tell = async {
+            while !self.untold.is_empty() {
+                tell_some(&self.link, &self.untold).await?;
+            }
+            Ok(())
+        };
+        timeout(within, tell).await.unwrap_or(Err(StoreError::Late { within }))
+    }
+
+    /// As [`RedisEngine::tell`], when the store is back, whether this node claims anything then or not.
+    fn tell_later(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.untold.is_telling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (link, untold) = (self.link.clone(), Arc::clone(&self.untold));
+        runtime.spawn(async move {
+            while !untold.is_empty() && link.until_up().await.is_ok() {
+                let _ = tell_some(&link, &untold).await; // out again: what is untold waits
+            }
+            untold.is_telling.store(false, Ordering::Release);
+        });
     }
 
     /// Ends a claim in the background, if there is a runtime to do it on.
     pub(super) fn abandon(&self, settlement: &Settlement<'_>) {
+        if let Some(local) = &self.local {
+            local.settle(settlement);
+        }
         let (link, tag) = (self.link.clone(), self.link.tag(settlement.endpoint));
         let arguments = wire::settle(settlement, self.times);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        if let Ok(runtime) = Handle::try_current() {
             // What is lost is no harm: the lease runs out.
             runtime.spawn(async move { link.run(&wire::SETTLE, &[tag.as_bytes()], &arguments.parts()).await.is_ok() });
         }
-    }
-
-    fn release(&self, ask: &Ask<'_>, lease: Lease) {
-        let &Ask { endpoint, event, content, retention, now, .. } = ask;
-        let end = super::engine::End::Released;
-        self.abandon(&Settlement { endpoint, event, content, lease, end, retention, now });
     }
 
     pub(super) async fn put_orders(
@@ -164,11 +260,11 @@ impl RedisEngine {
         for orders in orders.chunks(ORDERS_AT_A_TIME) {
             let arguments = wire::put_orders(orders, now, self.times);
             let told = self.run(&wire::PUT_ORDERS, endpoint, &arguments).await?;
-            for value in told.into_sequence().map_err(|_| wire::strange())? {
-                registered.push(match value {
-                    Value::Int(0) => Registered::New,
-                    Value::Int(1) => Registered::Unchanged,
-                    Value::Int(2) => Registered::Replaced,
+            for told in told.into_sequence().map_err(|_| wire::strange())? {
+                registered.push(match wire::number(&told) {
+                    Some(0) => Registered::New,
+                    Some(1) => Registered::Unchanged,
+                    Some(2) => Registered::Replaced,
                     _ => return Err(wire::strange()),
                 });
             }
@@ -191,10 +287,10 @@ impl RedisEngine {
         let mut arguments = self.entry(entry, now);
         arguments.push(wire::secs_up(until).to_string());
         arguments.push(MOST_LISTED.to_string());
-        match self.run_on(&wire::LIST_ADD, &self.lists_tag(), &arguments).await? {
-            Value::Int(0) => Ok(false),
-            Value::Int(1) => Ok(true),
-            Value::Int(-1) => Err(StoreError::ListsFull { most: MOST_LISTED }),
+        match wire::number(&self.run_on(&wire::LIST_ADD, &self.lists_tag(), &arguments).await?) {
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(-1) => Err(StoreError::ListsFull { most: MOST_LISTED }),
             _ => Err(wire::strange()),
         }
     }
@@ -202,7 +298,7 @@ impl RedisEngine {
     pub(super) async fn list_remove(&self, entry: &ListAsk, now: UnixTime) -> Result<bool, StoreError> {
         let arguments = self.entry(entry, now);
         let removed = self.run_on(&wire::LIST_REMOVE, &self.lists_tag(), &arguments).await?;
-        wire::number(removed).map(|removed| removed == 1).ok_or_else(wire::strange)
+        wire::number(&removed).map(|removed| removed == 1).ok_or_else(wire::strange)
     }
 
     pub(super) async fn list_show(
@@ -220,7 +316,7 @@ impl RedisEngine {
         let mut shown = shown.into_sequence().map_err(|_| wire::strange())?.into_iter();
         let mut values = Vec::new();
         while let (Some(value), Some(until)) = (shown.next(), shown.next()) {
-            let (value, until) = wire::text(value).zip(wire::number(until)).ok_or_else(wire::strange)?;
+            let (value, until) = wire::text(value).zip(wire::number(&until)).ok_or_else(wire::strange)?;
             values.push(Listed { value, until: UnixTime::from_secs(until) });
         }
         let has_more = values.len() > most;
@@ -237,7 +333,22 @@ impl RedisEngine {
 
     /// Whether a claim would be taken now.
     pub(super) fn is_up(&self) -> bool {
+        self.link.is_up() || (self.local.is_some() && !self.link.is_closed())
+    }
+
+    /// Whether Redis answers.
+    pub(super) fn is_whole(&self) -> bool {
         self.link.is_up()
+    }
+
+    /// How often requests failed: what was asked, the kind of the failure, and how often.
+    pub(super) fn failures(&self) -> Vec<(&'static str, &'static str, u64)> {
+        self.link.failures()
+    }
+
+    /// How many claims this node answered alone.
+    pub(super) fn answered_locally(&self) -> u64 {
+        self.local.as_ref().map_or(0, Local::answered)
     }
 
     pub(super) fn close(&self) {
@@ -260,4 +371,28 @@ impl RedisEngine {
     async fn run_on(&self, script: &script::Script, tag: &str, arguments: &Arguments) -> Result<Value, StoreError> {
         self.link.run(script, &[tag.as_bytes()], &arguments.parts()).await
     }
+}
+
+/// Tells the store of some ends, all at once.
+async fn tell_some(link: &Link, untold: &Arc<Untold>) -> Result<(), StoreError> {
+    let mut telling = JoinSet::new();
+    for (tag, end) in untold.take(TOLD_AT_A_TIME) {
+        let (link, untold) = (link.clone(), Arc::clone(untold));
+        telling.spawn(async move {
+            let told = link.run(&wire::SETTLE, &[tag.as_bytes()], &end.parts()).await;
+            match told {
+                Err(error) if error.is_outage() => {
+                    untold.put_back(vec![(tag, end)]);
+                    Err(error)
+                }
+                Ok(_) | Err(_) => Ok(()), // what is refused would be refused again
+            }
+        });
+    }
+    let mut outcome = Ok(());
+    while let Some(told) = telling.join_next().await {
+        outcome = outcome.and(told.unwrap_or(Err(StoreError::Closed)));
+    }
+    untold.told();
+    outcome
 }

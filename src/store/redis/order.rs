@@ -14,7 +14,7 @@ pub(super) fn encode(order: &Order) -> Vec<u8> {
     }
     for text in [Some(currency), payer_openid.as_ref(), client_ip.as_ref()] {
         // The store keeps no text that is longer than this can tell.
-        let text = text.map(|text| text.as_bytes()).filter(|text| text.len() < usize::from(NONE));
+        let text = text.map(String::as_bytes).filter(|text| text.len() < usize::from(NONE));
         let length = text.map_or(NONE, |text| u16::try_from(text.len()).unwrap_or(NONE));
         bytes.extend(length.to_be_bytes());
         bytes.extend(text.unwrap_or_default());

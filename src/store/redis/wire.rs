@@ -1,5 +1,9 @@
 //! What the engine's scripts take and give, byte by byte. The other side of each is the head of its file in `lua/`.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever else Redis answers is strange alike")]
+
+use std::fmt::Display;
+
 use redis::Value;
 
 use super::order;
@@ -50,7 +54,7 @@ impl Arguments {
         self.ends.push(self.bytes.len());
     }
 
-    fn push_number(&mut self, number: impl ToString) {
+    fn push_number(&mut self, number: impl Display) {
         self.push(number.to_string());
     }
 
@@ -163,12 +167,12 @@ pub(super) fn reply(value: Value, lease: Lease, counters: usize) -> Result<Reply
         Value::Int(4) => Ok(Reply::IdConflict),
         Value::Array(values) => {
             let mut values = values.into_iter();
-            let attempt = values.next().and_then(number).and_then(|attempt| u32::try_from(attempt).ok());
+            let attempt = values.next().as_ref().and_then(number).and_then(|attempt| u32::try_from(attempt).ok());
             let attempt = attempt.ok_or_else(strange)?;
             let order = order(values.next().ok_or_else(strange)?)?;
             let lists = listed(values.next().ok_or_else(strange)?)?;
             let counters = counted(values, counters)?;
-            Ok(Reply::Claimed { attempt, lease, answers: Answers { counters, order, lists } })
+            Ok(Reply::Claimed { attempt, lease, answers: Answers { counters, order, lists, is_local: false } })
         }
         _ => Err(strange()),
     }
@@ -184,7 +188,7 @@ pub(super) fn counted(
         counted.push(match (values.next(), values.next()) {
             (Some(Value::Nil), Some(Value::Nil)) => None,
             (Some(before), Some(after)) => {
-                let (before, after) = number(before).zip(number(after)).ok_or_else(strange)?;
+                let (before, after) = number(&before).zip(number(&after)).ok_or_else(strange)?;
                 Some(Counted { before, after })
             }
             _ => return Err(strange()),
@@ -210,8 +214,8 @@ pub(super) fn order(value: Value) -> Result<Option<Order>, StoreError> {
     }
 }
 
-pub(super) fn number(value: Value) -> Option<i64> {
-    if let Value::Int(number) = value { Some(number) } else { None }
+pub(super) fn number(value: &Value) -> Option<i64> {
+    if let Value::Int(number) = value { Some(*number) } else { None }
 }
 
 pub(super) fn text(value: Value) -> Option<String> {

@@ -101,7 +101,8 @@ impl Checker<'_> {
             if known.presentness(id) == Presentness::Never {
                 return self.never(id, known, of.span);
             }
-            return Some(Checked::condition(Bool::Has(id), known.having(id), known.lacking(id), span));
+            let site = self.site(span);
+            return Some(Checked::condition(Bool::Has(id, site), known.having(id), known.lacking(id), span));
         }
         if path.starts_with("counter.") {
             let counter = self.check(of, known)?;

@@ -16,7 +16,7 @@ impl Guarded {
     pub(crate) const PASSWORD: &str = "s3cret-of-the-gateway";
     /// As docs/configuration.md has it, for keys with the prefix of tests.
     const RIGHTS: &str = "on >s3cret-of-the-gateway ~{test-* resetchannels -@all +@read +@write +@scripting \
-        +@connection +time +role +cluster|slots -@dangerous";
+        +@connection -@dangerous +time +role +info +cluster|slots";
 
     pub(crate) fn start() -> Self {
         let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate is made");

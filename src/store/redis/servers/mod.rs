@@ -6,11 +6,14 @@
 //!
 //! Nothing of the crate is used here, so that tests outside of it can take this file too.
 
+#![allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
+
 pub(crate) mod groups;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -62,6 +65,7 @@ impl Server {
 
     /// A server with arguments of its own, which are made of a free port and the server's directory.
     pub(crate) fn start_with(arguments: impl Fn(u16, &Path) -> Vec<String>) -> Self {
+        let mut log = String::new();
         for _ in 0..5 {
             let dir = tempfile::tempdir().unwrap();
             let port = free_port();
@@ -70,9 +74,9 @@ impl Server {
             if server.run() {
                 return server;
             }
-            eprintln!("{}", server.log()); // the port was taken in between, for one
+            log = server.log(); // the port was taken in between, for one
         }
-        panic!("{} does not start; is it installed? `scripts/tools test` does", binary());
+        panic!("{} does not start: {log}; is it installed? `scripts/tools test` does", binary());
     }
 
     /// Starts the process. False: it ended before it answered.
@@ -80,7 +84,7 @@ impl Server {
         let mut keeper = Command::new("sh");
         keeper.arg("-c").arg(KEEPER).arg(binary());
         let usual = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", ".", "--unixsocket", "socket"];
-        let is_sentinel = self.arguments.first().is_some_and(|first| first.ends_with(".conf"));
+        let is_sentinel = self.arguments.iter().any(|argument| argument == "--sentinel");
         if !is_sentinel {
             keeper.args(usual);
         }
@@ -106,21 +110,6 @@ impl Server {
         }
         self.kill();
         false
-    }
-
-    /// `redis://127.0.0.1:PORT`
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// `127.0.0.1:PORT`
-    pub(crate) fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    /// The server's own directory.
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
     }
 
     /// Kills it as a failing machine does.
@@ -156,26 +145,20 @@ impl Server {
         assert!(status.expect("kill is installed").success());
     }
 
-    /// The server's process.
-    pub(crate) fn id(&self) -> u32 {
-        self.process.as_ref().expect("the server runs").id
-    }
-
     /// Sends a command and gives its answer as it came (RESP); none if there was none.
     pub(crate) fn tell(&self, command: &[&str]) -> Option<String> {
         let mut socket = UnixStream::connect(self.dir.path().join("socket")).ok()?;
         socket.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
         let mut request = format!("*{}\r\n", command.len());
         for part in command {
-            request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+            let _ = write!(request, "${}\r\n{part}\r\n", part.len()); // a string takes everything
         }
-        // QUIT ends the answer, so that it can be read without being understood.
         socket.write_all(request.as_bytes()).ok()?;
-        socket.write_all(b"*1\r\n$4\r\nQUIT\r\n").ok()?;
+        // The server answers and hangs up, so that an answer can be read without being understood.
+        socket.shutdown(Shutdown::Write).ok()?;
         let mut answer = Vec::new();
         socket.read_to_end(&mut answer).ok()?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        answer.strip_suffix("+OK\r\n").map(str::to_owned).filter(|answer| !answer.is_empty())
+        Some(String::from_utf8_lossy(&answer).into_owned()).filter(|answer| !answer.is_empty())
     }
 
     /// One field of `INFO`.
