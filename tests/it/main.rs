@@ -19,5 +19,9 @@ mod process;
 mod protocols_of_the_wire;
 mod push;
 mod queue;
+#[path = "../../src/store/redis/servers/mod.rs"]
+#[allow(dead_code, reason = "the store's own tests use the rest")]
+mod redis_servers;
 mod replay;
 mod rotation;
+mod shared_queue;

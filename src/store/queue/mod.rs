@@ -364,6 +364,15 @@ impl Rows {
         }
     }
 
+    /// The row was delivered: it leaves `pending`, whoever has a lease of it. False: it is not there any more. When an engine
+    /// is out of reach, the row leaves as soon as it is back, though an error is told.
+    pub(super) async fn delivered(&self, id: RowId) -> Result<bool, StoreError> {
+        match self {
+            Self::Memory(_) | Self::File(_) => self.remove(Queue::Pending, id).await,
+            Self::Redis(rows) => rows.delivered(id).await,
+        }
+    }
+
     /// The row did not open: it stays where it is, is no longer taken, and no longer stands before others of its lane,
     /// until it is replaced. Tells whether this is news.
     pub(super) async fn set_aside(&self, id: RowId) -> Result<bool, StoreError> {

@@ -103,6 +103,7 @@ impl Opened {
 
     async fn leave(&self) -> Result<(), StoreError> {
         let shared = &self.store.shared;
+        let mut settled = Ok(());
         if self.row.is_of_its_event() {
             // Done first: if WeChat tries again between the two, it finds the event done (I1).
             let settlement = Settlement {
@@ -114,9 +115,16 @@ impl Opened {
                 retention: shared.retention,
                 now: shared.clock.now(),
             };
-            shared.engine.settle(&settlement).await?;
+            settled = shared.engine.settle(&settlement).await;
         }
-        shared.rows.remove(Queue::Pending, self.head.id).await.map(drop)
+        match settled {
+            // What an engine that is out of reach was not told, it is told when it is back: both the end and the removal.
+            Ok(()) | Err(StoreError::Unreachable { .. } | StoreError::Late { .. }) => {
+                shared.rows.delivered(self.head.id).await?;
+                settled
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Its delivery failed: not again before `next_at`.

@@ -49,22 +49,21 @@ end
 -- The first row of a lane stands for it in `due`; nothing does while one of the lane is leased. Rows that somebody
 -- deleted are forgotten on the way.
 local function offer(keys, lane)
-  redis.call('ZREM', keys.due, lane)
-  if redis.call('HEXISTS', keys.taken, lane) == 1 then
-    return
-  end
-  while true do
+  local is_taken = redis.call('HEXISTS', keys.taken, lane) == 1
+  while not is_taken do
     local first = redis.call('ZRANGEBYLEX', keys.lanes, '[' .. lane, '(' .. lane .. '~', 'LIMIT', 0, 1)[1]
     if not first then
-      return
+      break
     end
     local row = row_key(string.sub(first, 49))
-    if redis.call('EXISTS', row) == 1 then
-      redis.call('ZADD', keys.due, tonumber(redis.call('HGET', row, 'next')) or 0, lane)
+    local next_at = tonumber(redis.call('HGET', row, 'next'))
+    if next_at or redis.call('EXISTS', row) == 1 then
+      redis.call('ZADD', keys.due, next_at or 0, lane)
       return
     end
     redis.call('ZREM', keys.lanes, first)
   end
+  redis.call('ZREM', keys.due, lane)
 end
 
 -- Ends the lease of a row, if it has one.
@@ -109,7 +108,9 @@ local function take_out(id, row)
   if redis.call('EXISTS', own) == 0 then
     redis.call('SREM', base .. 'lists', row.queue .. ':' .. row.endpoint)
   end
-  redis.call('ZREM', base .. 'aside', id)
+  if row.aside then
+    redis.call('ZREM', base .. 'aside', id)
+  end
   redis.call('DEL', row_key(id))
   if row.queue == 'pending' then
     leave_lane(id, row)

@@ -44,9 +44,11 @@ while true do
       return page
     end
     at, scanned = at + 1, scanned + 1
-    local told = redis.call('HMGET', row_key(id), 'queue', 'endpoint', 'reason', 'place', 'entered', 'next', 'attempts', 'aside')
-    if told[1] and (reason == '' or told[3] == reason) then
-      page[#page + 1] = { id, told }
+    if reason == '' or redis.call('HGET', row_key(id), 'reason') == reason then
+      local told = redis.call('HMGET', row_key(id), 'queue', 'endpoint', 'reason', 'place', 'entered', 'next', 'attempts', 'aside')
+      if told[1] then
+        page[#page + 1] = { id, told }
+      end
     end
     if #page - 2 >= most or scanned >= most_scanned then
       if redis.call('ZCARD', key) > at then

@@ -36,10 +36,12 @@
 //! - Rows that did not open are tried once more after the start of any node, which may have the key that was missing.
 
 mod eviction;
+mod owed;
 #[cfg(test)]
 mod tests;
 mod told;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use aws_lc_rs::rand;
@@ -52,12 +54,13 @@ use crate::clock::{Clock, UnixTime};
 use crate::store::queue::{Depth, MOST_LISTED, MOST_ROWS, Page, Query, Queue, RowId, RowLease, Stored, Take, Taken};
 use crate::store::{OpenError, StoreError};
 use eviction::Eviction;
+use owed::Owed;
 
 /// What all keys share: no endpoint's name.
 const TAG: &str = "@queues";
 
 /// Most rows that one page looks at: Redis serves nobody else meanwhile, so fewer than of an engine in this process.
-const MOST_SCANNED: usize = 2_000;
+const MOST_SCANNED: usize = 1_000;
 
 /// Most sealed bytes that one take carries; more stay due.
 const MOST_TAKEN: usize = 4 * 1024 * 1024;
@@ -89,6 +92,7 @@ pub(in crate::store) struct RedisRows {
     tag: String,
     times: Times,
     eviction: Eviction,
+    owed: Arc<Owed>,
     /// Names of leases and changes.
     next_name: AtomicU64,
     is_recalled: AtomicBool,
@@ -98,7 +102,8 @@ pub(in crate::store) struct RedisRows {
 impl RedisRows {
     /// The rows behind a link. Nothing is asked of Redis yet.
     pub(in crate::store) fn open(link: Link, clock: &Clock) -> Result<Self, OpenError> {
-        // What nodes name is named differently by each: it counts on from a number that it draws.
+        // What nodes name is named differently by each: it counts on from a number that it draws, which leaves room to count
+        // in the 53 bits of Lua's numbers.
         let mut first = [0; 8];
         let drawn = rand::fill(&mut first);
         drawn.map_err(|_| OpenError::Redis { cause: "the system gives no random numbers".to_owned() })?;
@@ -107,7 +112,8 @@ impl RedisRows {
             link,
             times: if matches!(clock, Clock::Manual(_)) { Times::Given } else { Times::Server },
             eviction: Eviction::default(),
-            next_name: AtomicU64::new(u64::from_le_bytes(first)),
+            owed: Arc::default(),
+            next_name: AtomicU64::new(u64::from_le_bytes(first) >> 12),
             is_recalled: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         })
@@ -162,18 +168,22 @@ impl RedisRows {
         self.check_open()?;
         // What waits is delivered in any case; whether more may be put is known, and logged, soon after the start by this.
         drop(self.eviction.check(&self.link, &self.tag).await);
+        if !self.owed.is_empty() {
+            self.owed.pay(&self.link, &self.tag).await?; // or this node would take what it has delivered
+        }
         self.recall().await?;
-        let lease = self.next_name.fetch_add(1, Ordering::Relaxed); // of every row that is given: a lease is one of one row
+        let count = u64::try_from(take.limit).unwrap_or(u64::MAX);
+        let first_lease = self.next_name.fetch_add(count, Ordering::Relaxed);
         let args = [
             text(self.times.argument(take.now)),
             text(take.endpoint),
             text(take.now.millis()),
             text(take.until.since(take.now).as_millis()),
             text(take.limit),
-            text(lease),
+            text(first_lease),
             text(MOST_TAKEN),
         ];
-        told::taken(take.endpoint, RowLease(lease), &self.run(&TAKE, &args).await?)
+        told::taken(take.endpoint, &self.run(&TAKE, &args).await?)
     }
 
     pub(in crate::store) async fn postpone(
@@ -188,7 +198,20 @@ impl RedisRows {
     }
 
     pub(in crate::store) async fn remove(&self, queue: Queue, id: RowId) -> Result<bool, StoreError> {
-        told::was_done(&self.run(&REMOVE, &[self.name(), text(id), text(queue.name())]).await?)
+        self.remove_as(self.name(), queue, id).await
+    }
+
+    pub(in crate::store) async fn delivered(&self, id: RowId) -> Result<bool, StoreError> {
+        let change = self.name();
+        let removed = self.remove_as(change.clone(), Queue::Pending, id).await;
+        if removed.as_ref().is_err_and(StoreError::is_outage) {
+            self.owed.owe(&self.link, &self.tag, id, change);
+        }
+        removed
+    }
+
+    async fn remove_as(&self, change: Bytes, queue: Queue, id: RowId) -> Result<bool, StoreError> {
+        told::was_done(&self.run(&REMOVE, &[change, text(id), text(queue.name())]).await?)
     }
 
     pub(in crate::store) async fn set_aside(&self, id: RowId) -> Result<bool, StoreError> {
@@ -199,8 +222,9 @@ impl RedisRows {
         told::depths(&self.run(&DEPTHS, &[]).await?)
     }
 
+    /// Whether Redis answers is its engine's to say, by the policy for outages.
     pub(in crate::store) fn is_up(&self) -> bool {
-        !self.is_closed.load(Ordering::Acquire) && self.link.is_up() && !self.eviction.is_feared()
+        !self.is_closed.load(Ordering::Acquire) && !self.eviction.is_feared()
     }
 
     /// Nothing waits to be written out. The link is its engine's to close.

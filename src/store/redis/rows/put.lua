@@ -7,14 +7,15 @@
 
 local change, id, queue, endpoint = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
 reach(queue, endpoint)
-local row = find(id)
-if row then
-  return row.change == change and 1 or 0
-end
--- Put, delivered and removed by another node before it was sent again: it would be delivered once more.
-local gone = redis.call('GET', gone_key(id))
-if gone and string.match(gone, '^%d+') == change then
-  return 1
+if redis.call('EXISTS', row_key(id), gone_key(id)) > 0 then
+  local row = find(id)
+  if row then
+    return row.change == change and 1 or 0
+  end
+  -- Put, delivered and removed by another node before it was sent again: it would be delivered once more.
+  if string.match(redis.call('GET', gone_key(id)), '^%d+') == change then
+    return 1
+  end
 end
 local rows = full(queue, ARGV[2])
 if rows then

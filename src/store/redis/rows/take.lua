@@ -2,8 +2,8 @@
 --
 -- KEYS     the queues
 -- ARGV     1 the time of leases: see `clock.lua`, 2 endpoint, 3 the taker's time, 4 how long a lease is (ms), 5 most rows,
---          6 name of the lease, 7 most sealed bytes (one row is given whatever its length)
--- returns  rows, each: id, and the row as `HMGET` tells it
+--          6 number of the first lease, 7 most sealed bytes (one row is given whatever its length)
+-- returns  rows, each: id, its lease, and the row as `HMGET` tells it
 -- cost     O(log n) for each row and for each lease that has ended; those are cut off at 1,000, and looked at again by the
 --          next take
 --
@@ -24,20 +24,20 @@ local taken, bytes = {}, 0
 for _, lane in ipairs(redis.call('ZRANGEBYSCORE', keys.due, '-inf', due_at, 'LIMIT', 0, most)) do
   local first = redis.call('ZRANGEBYLEX', keys.lanes, '[' .. lane, '(' .. lane .. '~', 'LIMIT', 0, 1)[1]
   local id = first and string.sub(first, 49)
-  local length = id and redis.call('HSTRLEN', row_key(id), 'sealed') or 0
-  if not id or redis.call('EXISTS', row_key(id)) == 0 then
+  local row = id and redis.call('HMGET', row_key(id), 'queue', 'endpoint', 'reason', 'place', 'entered', 'next', 'attempts', 'sealed')
+  if not row or not row[1] and redis.call('EXISTS', row_key(id)) == 0 then
     offer(keys, lane) -- somebody deleted the row
   else
-    bytes = bytes + length
+    bytes = bytes + (row[8] and #row[8] or 0)
     if #taken > 0 and bytes > tonumber(ARGV[7]) then
       break
     end
-    local row = redis.call('HMGET', row_key(id), 'queue', 'endpoint', 'reason', 'place', 'entered', 'next', 'attempts', 'sealed')
+    local lease = string.format('%.0f', ARGV[6] + #taken)
     redis.call('ZREM', keys.due, lane)
     redis.call('ZADD', keys.leases, now + ARGV[4], lane .. id)
     redis.call('HSET', keys.taken, lane, id)
-    redis.call('HSET', row_key(id), 'lease', ARGV[6])
-    taken[#taken + 1] = { id, row }
+    redis.call('HSET', row_key(id), 'lease', lease)
+    taken[#taken + 1] = { id, lease, row }
   end
 end
 return taken

@@ -73,10 +73,11 @@ pub(super) fn row(queue: Queue, id: RowId, endpoint: Option<&str>, told: &Value)
 }
 
 /// What `take` answers. The rows are of the queue and the endpoint that were asked for, or their seals do not open.
-pub(super) fn taken(endpoint: &str, lease: RowLease, answer: &Value) -> Result<Vec<Taken>, StoreError> {
+pub(super) fn taken(endpoint: &str, answer: &Value) -> Result<Vec<Taken>, StoreError> {
     let mut taken = Vec::new();
     for told in items(answer)? {
-        let [id, fields] = items(told)? else { return Err(unread(told)) };
+        let [id, lease, fields] = items(told)? else { return Err(unread(told)) };
+        let lease = RowLease(parsed(lease).ok_or_else(|| unread(lease))?);
         // An id that is none was put there by hand; it stays leased, and nobody ever delivers it.
         let Some(id) = parsed(id) else { continue };
         taken.push(Taken { row: row(Queue::Pending, id, Some(endpoint), fields)?, lease });

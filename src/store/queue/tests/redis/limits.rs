@@ -142,5 +142,30 @@ async fn with_redis_gone_every_call_fails_at_once() {
         assert!(rows.put(due(2)).await.is_err());
     }
     assert!(began.elapsed() < Duration::from_secs(1), "{:?} for 100 refusals", began.elapsed());
-    assert!(!rows.is_up());
+}
+
+#[tokio::test]
+async fn what_was_delivered_while_redis_was_gone_leaves_the_queue_when_it_is_back() {
+    let mut server = Server::start_durable();
+    let rows = redis_rows(single(&server), "t", &Clock::manual(NOW));
+    rows.put(due(1)).await.unwrap();
+    rows.put(due(2)).await.unwrap();
+    let taken =
+        rows.take(&Take { endpoint: "pay", now: NOW, until: NOW.plus(LEASE), limit: 1 }).await.unwrap().remove(0);
+    server.kill();
+    rows.delivered(taken.row.head.id).await.unwrap_err();
+    server.restart();
+    let began = Instant::now();
+    let other = redis_rows(single(&server), "t", &Clock::manual(NOW));
+    let left = loop {
+        let page = other.list(&query(Queue::Pending)).await;
+        if let Some(page) = page.ok().filter(|page| page.rows.len() == 1) {
+            break ids(&page);
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "the row stays");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let first = taken.row.head.id.0[0];
+    assert_eq!(left, [3 - first]);
+    assert_eq!(take_from(&rows, NOW.plus(LEASE), LEASE, 10).await, [3 - first]);
 }

@@ -1,5 +1,6 @@
 //! The rows in Redis: real servers, several nodes, and what others may do to the keys.
 
+mod cluster;
 mod hands;
 mod limits;
 mod measure;

@@ -108,7 +108,7 @@ async fn rows_set_aside_are_tried_once_more_after_a_node_starts_however_many_the
 
 #[tokio::test]
 async fn what_one_gateway_queued_another_lists_opens_and_delivers() {
-    let Stores { stores: [one, other], .. } = stores().await;
+    let Stores { fixture: _server, stores: [one, other] } = stores().await;
     let key = queue(&one, "EV-1").await;
     let listed = rows_of(&other, Queue::Pending).await;
     assert_eq!(other.show(Queue::Pending, listed[0].id).await.unwrap().webhook_id, key);
