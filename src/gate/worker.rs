@@ -159,8 +159,7 @@ impl Deliverer {
             }
         };
         if let Err(error) = settled {
-            // If the store does not recover before its lease ends, it is delivered once more: better twice under one key
-            // than never.
+            // Its lease runs out, and it is delivered once more: better twice under one key than never.
             let (row, endpoint) = (&told.row, endpoint.name());
             tracing::error!(row, %endpoint, %error, "what came of a delivery could not be written down");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::engine::{Content, Digest, End, Engine, Lease, Settlement};
 use super::queue::{Beside, Origin, Queue, Row};
-use super::{Store, StoreError, digest, insist};
+use super::{Store, StoreError, digest};
 use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
@@ -76,18 +76,11 @@ impl Claimed {
     }
 
     /// The event is done, durably, before this returns.
-    ///
-    /// # Errors
-    /// The store failed. If that passes, the event becomes done as soon as it has passed.
     pub fn commit(mut self) -> impl Future<Output = Result<(), StoreError>> + Send {
         // Before the wait, and before the first poll: the upstream has the event, so whatever becomes of this future must
         // not release it.
         self.is_settled = true;
-        let claimed = Arc::new(self);
-        insist::until_it_holds(move || {
-            let claimed = Arc::clone(&claimed);
-            async move { claimed.engine().settle(&claimed.settlement(End::Done)).await }
-        })
+        async move { self.engine().settle(&self.settlement(End::Done)).await }
     }
 
     /// The event is not done: the next try may have it.

@@ -11,7 +11,6 @@ mod digest;
 pub mod engine;
 mod file;
 mod index;
-mod insist;
 mod memory;
 pub mod queue;
 pub mod redis;

@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
 use crate::store::engine::{End, Lease, Settlement};
-use crate::store::{Store, StoreError, digest, insist};
+use crate::store::{Store, StoreError, digest};
 
 /// A pending event that opened, and that is ours alone to deliver until its lease ends. Only [`Store::take`] makes one.
 ///
@@ -91,17 +91,8 @@ impl Opened {
     /// The upstream has taken it: its event is done, and the row leaves the queue, durably, before this returns.
     ///
     /// # Errors
-    /// The store failed. If that passes, the row leaves as soon as it has passed; else it may be delivered once more,
-    /// under the same idempotency key.
-    pub fn finish(self) -> impl Future<Output = Result<(), StoreError>> + Send {
-        let row = Arc::new(self);
-        insist::until_it_holds(move || {
-            let row = Arc::clone(&row);
-            async move { row.leave().await }
-        })
-    }
-
-    async fn leave(&self) -> Result<(), StoreError> {
+    /// The store failed. The row may be delivered once more, under the same idempotency key.
+    pub async fn finish(self) -> Result<(), StoreError> {
         let shared = &self.store.shared;
         let mut settled = Ok(());
         if self.row.is_of_its_event() {
