@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
@@ -23,7 +24,7 @@ pub(crate) struct Pair {
 struct Server {
     address: SocketAddr,
     dir: PathBuf,
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
 }
 
 impl Pair {
@@ -32,9 +33,9 @@ impl Pair {
         let server = |name| {
             let dir = dir.join(name);
             std::fs::create_dir_all(&dir).unwrap();
-            Server { address: ports::free(), dir, child: None }
+            Server { address: ports::free(), dir, child: Mutex::default() }
         };
-        let mut pair = Self { servers: [server("redis-0"), server("redis-1")], primary: 0 };
+        let pair = Self { servers: [server("redis-0"), server("redis-1")], primary: 0 };
         pair.servers[0].start(None).await;
         let primary = pair.primary();
         pair.servers[1].start(Some(primary)).await;
@@ -46,12 +47,12 @@ impl Pair {
         self.servers[self.primary].address
     }
 
-    pub(crate) fn kill_primary(&mut self) {
+    pub(crate) fn kill_primary(&self) {
         self.servers[self.primary].kill_9();
     }
 
     /// The primary comes back with what it had written down.
-    pub(crate) async fn restart_primary(&mut self) {
+    pub(crate) async fn restart_primary(&self) {
         self.servers[self.primary].start(None).await;
         self.replicates().await;
     }
@@ -96,7 +97,7 @@ impl Pair {
 }
 
 impl Server {
-    async fn start(&mut self, replica_of: Option<SocketAddr>) {
+    async fn start(&self, replica_of: Option<SocketAddr>) {
         let mut server = Command::new("redis-server");
         let port = self.address.port().to_string();
         server.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--loglevel", "notice"]);
@@ -108,22 +109,22 @@ impl Server {
         }
         let server = server.arg("--dir").arg(&self.dir).current_dir(&self.dir);
         let child = server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.child = Some(child.expect("redis-server is installed: scripts/tools test"));
+        *self.child.lock() = Some(child.expect("redis-server is installed: scripts/tools test"));
         let address = self.address;
         until("redis-server answers", async || command(address, &["PING"]).await.is_ok_and(|pong| pong == "PONG"))
             .await;
     }
 
-    fn kill_9(&mut self) {
-        if let Some(mut child) = self.child.take() {
+    fn kill_9(&self) {
+        if let Some(mut child) = self.child.lock().take() {
             child.kill().unwrap();
             child.wait().unwrap();
         }
     }
 
     fn signal(&self, name: &str) {
-        let child = self.child.as_ref().unwrap();
-        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+        let id = self.child.lock().as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 }
 
