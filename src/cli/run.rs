@@ -129,3 +129,21 @@ fn log_warnings(warnings: &[config::Problem]) {
         tracing::warn!("{warning}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_wrong_by_whole_seconds_or_not_at_all() {
+        let shift = |offset| match clock_of(offset) {
+            Ok(Clock::System) => Some(0),
+            Ok(Clock::Shifted(millis)) => Some(millis),
+            Ok(Clock::Manual(_)) | Err(_) => None,
+        };
+        assert_eq!((shift("0s"), shift("30s"), shift("-30s")), (Some(0), Some(30_000), Some(-30_000)));
+        for wrong in ["", "s", "30", "1m", "1.5s", "9223372036854775807s"] {
+            assert_eq!(shift(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -93,7 +93,8 @@ async fn run(mut stage: Stage, settings: Settings) -> (Stage, Outcome, usize) {
     let mut outcome = ledger.close(&stage.shop.taken(), &held, PATIENCE);
     outcome.forged += stage.shop.unsigned();
     say(format_args!("answers: {}", ledger.answers()));
-    say(format_args!("the app failed {} times; longest wait in calm {:?}", stage.shop.refused(), outcome.longest_wait));
+    let (longest, which) = &outcome.longest_wait;
+    say(format_args!("the app failed {} times; longest wait in calm {longest:?}, {which}", stage.shop.refused()));
     outcome.notes.iter().for_each(|note| say(format_args!("{note}")));
     (stage, outcome, kills)
 }
@@ -184,7 +185,8 @@ async fn one_node_on_a_file_loses_nothing_under_kills_and_a_failing_app() {
 async fn three_nodes_on_one_redis_lose_nothing_under_faults() {
     let short = Settings { events: 300, faults: 6, seed: 1, period: Duration::from_millis(1800), rate: 100.0 };
     let settings = Settings::asked(short);
-    let stage = Stage::on_redis(3, &Seed::new(settings.seed)).await;
+    let policy = std::env::var("WXGATE_CHAOS_ON_OUTAGE").unwrap_or_else(|_| "refuse".to_owned());
+    let stage = Stage::on_redis(3, &policy, &Seed::new(settings.seed)).await;
     let (stage, outcome, kills) = run(stage, settings).await;
     judge(stage, settings, &outcome, kills).await;
 }

@@ -77,8 +77,8 @@ pub(crate) struct Outcome {
     pub(crate) unaccepted: usize,
     /// Events whose deliveries had more than one `webhook-id`.
     pub(crate) renamed: usize,
-    /// The longest that an event waited while nothing was broken.
-    pub(crate) longest_wait: Duration,
+    /// The longest that an event waited while nothing was broken, and which.
+    pub(crate) longest_wait: (Duration, String),
     /// For people: what is behind the numbers.
     pub(crate) notes: Vec<String>,
 }
@@ -194,7 +194,9 @@ impl Books {
         }
         let calm_since = self.troubles.iter().map(|trouble| trouble.until).filter(|until| *until <= accepted).max();
         let waited = accepted - calm_since.unwrap_or(account.first_try).max(account.first_try);
-        outcome.longest_wait = outcome.longest_wait.max(waited);
+        if waited > outcome.longest_wait.0 {
+            outcome.longest_wait = (waited, format!("{id} until {}", self.moment(accepted, begun)));
+        }
         if waited > patience {
             outcome.stuck += 1;
             let at = self.moment(accepted, begun);

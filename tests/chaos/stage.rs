@@ -52,7 +52,7 @@ impl Stage {
     }
 
     /// Gateways that share a Redis, with clocks that differ.
-    pub(crate) async fn on_redis(nodes: usize, seed: &Seed) -> Self {
+    pub(crate) async fn on_redis(nodes: usize, on_outage: &str, seed: &Seed) -> Self {
         let site = Site::new();
         let shop = Shop::start(seed.of(1), Mood::Well).await;
         let pair = Pair::start(site.path("redis")).await;
@@ -60,7 +60,7 @@ impl Stage {
         let mut ways = Vec::new();
         for number in 0..nodes {
             let way = Proxy::start(pair.primary()).await;
-            stage.nodes.push(node(&stage.site, number, &on_redis(way.address, "refuse"), &stage.shop));
+            stage.nodes.push(node(&stage.site, number, &on_redis(way.address, on_outage), &stage.shop));
             ways.push(way);
         }
         stage.redis = Some(Shared { pair, ways });

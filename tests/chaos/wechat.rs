@@ -34,7 +34,7 @@ pub(crate) const LONGEST_GAP: Duration = Duration::from_millis(1500);
 const AT_ONCE: usize = 48;
 /// Events that wait for their next try; as long as there are so many, no more begin. More would only take the processor away
 /// from who has to answer them.
-const MOST_OPEN: usize = 600;
+const MOST_OPEN: usize = 300;
 
 pub(crate) struct Wechat {
     keys: Arc<Keys>,
