@@ -60,6 +60,8 @@ pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
+    /// The machine's clock and so many milliseconds more: a node whose clock is wrong, in tests.
+    Shifted(i64),
     /// A clock that tests turn by hand; holds milliseconds since the epoch.
     Manual(Arc<AtomicI64>),
 }
@@ -73,10 +75,8 @@ impl Clock {
     /// The time now.
     pub fn now(&self) -> UnixTime {
         match self {
-            Self::System => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-                UnixTime(millis_of(since))
-            }
+            Self::System => system_time(),
+            Self::Shifted(millis) => UnixTime(system_time().0.saturating_add(*millis)),
             Self::Manual(millis) => UnixTime(millis.load(Ordering::SeqCst)),
         }
     }
@@ -89,6 +89,11 @@ impl Clock {
     }
 }
 
+fn system_time() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    UnixTime(millis_of(since))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +104,16 @@ mod tests {
         assert_eq!(UnixTime::from_secs(i64::MIN).minus(Duration::MAX), UnixTime(i64::MIN));
         assert_eq!(UnixTime::from_secs(i64::MIN).since(UnixTime::from_secs(5)), Duration::ZERO);
         assert_eq!(UnixTime::from_millis(-1).secs(), -1);
+    }
+
+    #[test]
+    fn a_shifted_clock_goes_on_at_its_distance_from_the_systems() {
+        for shift in [-30_000, 30_000] {
+            let before = Clock::System.now();
+            let shifted = Clock::Shifted(shift).now();
+            let after = Clock::System.now();
+            assert!((before.millis() + shift..=after.millis() + shift).contains(&shifted.millis()));
+        }
+        assert_eq!(Clock::Shifted(i64::MAX).now(), UnixTime(i64::MAX));
     }
 }

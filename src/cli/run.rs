@@ -25,6 +25,9 @@ pub(super) struct Args {
     /// Write logs as JSON
     #[arg(long)]
     log_json: bool,
+    /// For tests only: the clock goes wrong by this, `30s` or `-30s`. Nobody who runs a gateway wants it, so no help shows it.
+    #[arg(long, hide = true, allow_hyphen_values = true, value_parser = clock_of, default_value = "0s", hide_default_value = true)]
+    clock_offset: Clock,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -49,6 +52,16 @@ pub(super) fn run(args: &Args) -> ExitCode {
     runtime.block_on(serve(args, config, Watch::new(files))).into()
 }
 
+/// The machine's clock, or one that is wrong by whole seconds.
+fn clock_of(offset: &str) -> Result<Clock, String> {
+    let seconds = offset.strip_suffix('s').and_then(|seconds| seconds.parse::<i64>().ok());
+    match seconds.and_then(|seconds| seconds.checked_mul(1000)) {
+        Some(0) => Ok(Clock::System),
+        Some(millis) => Ok(Clock::Shifted(millis)),
+        None => Err("whole seconds, `30s` or `-30s`".to_owned()),
+    }
+}
+
 async fn serve(args: &Args, config: Config, mut watch: Watch) -> Exit {
     // What a running gateway cannot change is compared with what it was started with.
     let started_with = config.fixed();
@@ -58,7 +71,10 @@ async fn serve(args: &Args, config: Config, mut watch: Watch) -> Exit {
         talk("wxgate: signals cannot be listened to");
         return Exit::Failed;
     };
-    let app = match App::start(config, Clock::System).await {
+    if let Clock::Shifted(millis) = args.clock_offset {
+        tracing::warn!(millis, "the clock is wrong on purpose (--clock-offset): for tests only");
+    }
+    let app = match App::start(config, args.clock_offset.clone()).await {
         Ok(app) => app,
         Err(error) => {
             talk(format_args!("wxgate: {error}"));
@@ -116,5 +132,23 @@ async fn reload(args: &Args, app: &App, started_with: &config::Fixed, watch: &mu
 fn log_warnings(warnings: &[config::Problem]) {
     for warning in warnings {
         tracing::warn!("{warning}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_wrong_by_whole_seconds_or_not_at_all() {
+        let shift = |offset| match clock_of(offset) {
+            Ok(Clock::System) => Some(0),
+            Ok(Clock::Shifted(millis)) => Some(millis),
+            Ok(Clock::Manual(_)) | Err(_) => None,
+        };
+        assert_eq!((shift("0s"), shift("30s"), shift("-30s")), (Some(0), Some(30_000), Some(-30_000)));
+        for wrong in ["", "s", "30", "1m", "1.5s", "9223372036854775807s"] {
+            assert_eq!(shift(wrong), None, "{wrong}");
+        }
     }
 }

@@ -71,7 +71,7 @@ impl RedisEngine {
     /// Looks at the settings only: Redis is looked for in the background, and may come later.
     pub(super) fn open(settings: &RedisSettings, clock: &Clock) -> Result<Self, OpenError> {
         let times = match clock {
-            Clock::System => Times::Server,
+            Clock::System | Clock::Shifted(_) => Times::Server,
             Clock::Manual(_) => Times::Given,
         };
         let mut first = [0; 8];
