@@ -136,6 +136,20 @@ fn the_documented_example_is_read_as_it_says() {
 }
 
 #[test]
+fn trade_types_are_words_of_wechats_and_of_payments_alone() {
+    let site = site();
+    let of = |lines: &str| config(&site, &in_endpoint(lines)).endpoints.remove(0).trade_types;
+    assert_eq!(of(""), None);
+    assert_eq!(of("trade_types = [\"NATIVE\", \"JSAPI\"]").unwrap(), ["NATIVE", "JSAPI"]);
+    assert_eq!(of("trade_types = \"APP\"").unwrap(), ["APP"]);
+    refuses(&site, &in_endpoint("trade_types = [\"NATVE\"]"), 2, "JSAPI, NATIVE, APP, MWEB, MICROPAY, FACEPAY");
+    refuses(&site, &in_endpoint("trade_types = []"), 2, "no payment could be by any of it");
+    let push = in_endpoint("trade_types = [\"APP\"]").replace("\"pay-v3\"", "\"wecom\"");
+    let told: Vec<String> = problems(&site, &push).iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|problem| problem.contains("only payments have a trade type")), "{told:#?}");
+}
+
+#[test]
 fn a_download_is_enough_of_a_key_and_is_kept_beside_the_store() {
     let site = site();
     let download = |more: &str| {

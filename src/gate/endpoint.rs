@@ -47,6 +47,8 @@ pub struct Settings {
     pub window: Duration,
     /// `rules`
     pub policy: Policy,
+    /// `trade_types`; none: all are allowed.
+    pub trade_types: Option<Vec<String>>,
 }
 
 /// `protocol`, with what it needs.
@@ -70,6 +72,7 @@ pub struct Endpoint {
     limits: Arc<Limits>,
     pub(super) protocol: Protocol,
     pub(super) policy: Policy,
+    pub(super) trade_types: Option<Vec<String>>,
     pub(super) terms: Terms,
     pub(super) upstream: Upstream,
     queue: worker::Settings,
@@ -148,6 +151,7 @@ impl Endpoint {
             limits,
             protocol,
             policy: settings.policy,
+            trade_types: settings.trade_types,
             terms: Terms { endpoint: name, lease, window: settings.window },
             upstream,
             queue: settings.queue,

@@ -129,7 +129,7 @@ impl Gateway {
         Self::of(site, shop).await
     }
 
-    async fn of(site: Site, shop: Shop) -> Self {
+    pub(crate) async fn of(site: Site, shop: Shop) -> Self {
         let app = App::start(site.load(), Clock::System).await.unwrap();
         // The memory store refuses what was signed in or before the second in which it began to remember.
         while unix_now() * 1000 <= app.gate().store().remembers_since().map_or(0, wxgate::clock::UnixTime::millis) {
