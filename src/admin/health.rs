@@ -85,7 +85,7 @@ async fn queues(gate: &Gate) -> Result<Vec<QueueReading>, StoreError> {
 
 /// Whether callbacks should be sent here, and if not, why.
 fn ready(gate: &Gate) -> Result<(), &'static str> {
-    if gate.is_draining() {
+    if gate.is_leaving() {
         Err("shutting down\n")
     } else if gate.store().is_up() {
         Ok(())

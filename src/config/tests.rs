@@ -144,7 +144,7 @@ fn trade_types_are_words_of_wechats_and_of_payments_alone() {
     assert_eq!(of("trade_types = \"APP\"").unwrap(), ["APP"]);
     refuses(&site, &in_endpoint("trade_types = [\"NATVE\"]"), 2, "JSAPI, NATIVE, APP, MWEB, MICROPAY, FACEPAY");
     refuses(&site, &in_endpoint("trade_types = []"), 2, "no payment could be by any of it");
-    let push = in_endpoint("trade_types = [\"APP\"]").replace("\"pay-v3\"", "\"wecom\"");
+    let push = push::SHORT.replace("mode", "trade_types = [\"APP\"]\nmode");
     let told: Vec<String> = problems(&site, &push).iter().map(ToString::to_string).collect();
     assert!(told.iter().any(|problem| problem.contains("only payments have a trade type")), "{told:#?}");
 }
@@ -598,7 +598,7 @@ fn certificates_are_warned_of_thirty_days_before_they_end() {
     // The certificate of the vectors ends on 2034-01-01.
     assert_eq!(at("2033-11-01T00:00:00Z"), "");
     let soon = at("2033-12-10T00:00:00Z");
-    assert!(soon.starts_with("wxgate.toml:38:22: the certificate 72A4C2558D72EF0E"), "{soon}");
+    assert!(soon.starts_with("wxgate.toml:40:22: the certificate 72A4C2558D72EF0E"), "{soon}");
     assert!(soon.contains("expires on 2034-01-01"), "{soon}");
     assert!(at("2035-01-01T00:00:00Z").contains("expired on"));
 }

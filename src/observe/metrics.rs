@@ -15,6 +15,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::reloads::ReloadMetrics;
 use super::verdicts::{EndpointVerdicts, RuleMetrics, SCORE_BUCKETS};
 use super::{DeliveryEnd, Readings, Stage};
 use crate::clock::UnixTime;
@@ -112,6 +113,12 @@ metrics! {
     DELIVERIES = "counter" "wxgate_deliveries_total" { endpoint, result };
     /// Reloads of the configuration
     CONFIG_RELOADS = "counter" "wxgate_config_reloads_total" { result };
+    /// 1 while the configuration of the file is at work, 0 while the last reload was rejected
+    CONFIG_RELOAD_OK = "gauge" "wxgate_config_reload_ok" {};
+    /// When the configuration that is at work was taken
+    CONFIG_LOADED = "gauge" "wxgate_config_loaded_timestamp_seconds" {};
+    /// 1 while the file has a change that takes a restart
+    CONFIG_RESTART = "gauge" "wxgate_config_restart_needed" {};
     /// Audit records that were lost
     AUDIT_DROPPED = "counter" "wxgate_audit_dropped_total" {};
     /// Our clock less the timestamp of the last authentic callback
@@ -172,8 +179,7 @@ pub(super) struct Metrics {
     queue_oldest: IntGaugeVec,
     quarantined: IntCounter,
     deliveries: IntCounterVec,
-    reloads_taken: IntCounter,
-    reloads_rejected: IntCounter,
+    pub(super) reloads: ReloadMetrics,
     pub(super) in_flight: IntGauge,
     pub(super) connections: IntGauge,
     pub(super) audit_dropped: IntCounter,
@@ -226,8 +232,13 @@ impl Metrics {
             queue_oldest: registered(&registry, IntGaugeVec::new(QUEUE_OLDEST.opts(), QUEUE_OLDEST.labels)),
             quarantined: registered(&registry, IntCounter::with_opts(QUEUE_QUARANTINED.opts())),
             deliveries: counters(DELIVERIES),
-            reloads_taken: reloads.with_label_values(&["taken"]),
-            reloads_rejected: reloads.with_label_values(&["rejected"]),
+            reloads: ReloadMetrics {
+                taken: reloads.with_label_values(&["taken"]),
+                rejected: reloads.with_label_values(&["rejected"]),
+                is_ok: gauge(CONFIG_RELOAD_OK),
+                loaded_at: gauge(CONFIG_LOADED),
+                restart_needed: gauge(CONFIG_RESTART),
+            },
             in_flight: gauge(IN_FLIGHT),
             connections: gauge(CONNECTIONS),
             audit_dropped: registered(&registry, IntCounter::with_opts(AUDIT_DROPPED.opts())),
@@ -269,10 +280,6 @@ impl Metrics {
 
     pub(super) fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
         self.rules.loaded(sets);
-    }
-
-    pub(super) fn config_reloaded(&self, taken: bool) {
-        if taken { self.reloads_taken.inc() } else { self.reloads_rejected.inc() }
     }
 
     pub(super) fn stage(&self, stage: Stage, seconds: f64) {

@@ -6,6 +6,7 @@ mod deeds;
 pub mod logs;
 pub mod metrics;
 mod record;
+mod reloads;
 mod verdicts;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub use deeds::{Action, Delivery, DeliveryEnd};
 pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
+pub use reloads::Reload;
 
 /// The stages of the pipeline, as in `wxgate_stage_seconds{stage}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,9 +193,14 @@ impl Observe {
         self.0.metrics.downloads(mchid)
     }
 
+    /// The gateway starts with a configuration.
+    pub fn config_loaded(&self, now: UnixTime) {
+        self.0.metrics.reloads.started(now);
+    }
+
     /// A reload was taken or rejected.
-    pub fn config_reloaded(&self, taken: bool) {
-        self.0.metrics.config_reloaded(taken);
+    pub fn config_reloaded(&self, reload: Reload, now: UnixTime) {
+        self.0.metrics.reloads.ended(reload, now);
     }
 
     /// These rule sets are at work from now on.

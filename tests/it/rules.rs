@@ -62,11 +62,11 @@ async fn a_payment_by_another_trade_type_than_the_endpoints_is_held() {
 
 #[tokio::test]
 async fn rules_see_how_it_was_signed_and_by_which_method_it_came() {
-    let rule = "rules:\n  - id: A-1\n    title: t\n    severity: high\n    reason: r\n    action: hold\n    when: >-\n      \
+    let rule = "rules:\n  - id: AB-001\n    title: t\n    severity: high\n    reason: r\n    action: hold\n    when: >-\n      \
                 has(verify.scheme) && verify.scheme == \"WECHATPAY2-SHA256-RSA2048\" && http.method == \"POST\"\n      \
                 && !event.is_test\n";
     let gateway = judged_by(&[("signed", rule)], "").await;
     assert_eq!(gateway.reason_of("payment-native").await, "held");
     let record: Value = gateway.site.audit().remove(0);
-    assert!(record.to_string().contains("A-1"), "{record}");
+    assert!(record.to_string().contains("AB-001"), "{record}");
 }

@@ -152,8 +152,7 @@ fn the_signatures_of_the_documentation_come_out() {
             params.iter().map(|(name, value)| format!("<{name}>{}</{name}>", value.as_str().unwrap())).collect();
         let document = format!("<xml>{}</xml>", members.concat());
         let fields = Fields::of(&xml::read(document.as_bytes()).unwrap()).unwrap();
-        let algorithm =
-            if vector["input"]["sign_type"] == "MD5" { Algorithm::Md5 } else { Algorithm::HmacSha256 };
+        let algorithm = if vector["input"]["sign_type"] == "MD5" { Algorithm::Md5 } else { Algorithm::HmacSha256 };
         let sign = algorithm.sign(&key(vector["input"]["api_key"].as_str().unwrap()), &fields);
         assert_eq!(vector["expect"]["sign"], sign, "{}", vector["name"]);
     }
