@@ -175,6 +175,11 @@ impl Endpoint {
         &self.path
     }
 
+    /// The rules that judge its events.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Rate limits and bans.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits

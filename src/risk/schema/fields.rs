@@ -1,5 +1,5 @@
 //! The table of fields. Which kinds surely carry a field follows protocol 1.11; what is only said in prose there, or
-//! not by all products that share a type, is `perhaps`.
+//! not by all products that share a type, or not by WeChat Pay v2, is `perhaps`.
 
 use core::net::IpAddr;
 
@@ -222,9 +222,9 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
     event(
         "event.amount.payer_total",
         Type::Fen,
-        mostly(PAID.or(REFUNDED), OTHERS),
+        mostly(PAID, REFUNDED.or(OTHERS)),
         |e| Fact::int(e.amount_payer_total),
-        "What the user paid, after coupons.",
+        "What the user paid, after coupons; a refund of v2 does not tell it.",
     ),
     event(
         "event.amount.refund",
@@ -236,9 +236,9 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
     event(
         "event.amount.payer_refund",
         Type::Fen,
-        mostly(REFUNDED, OTHERS),
+        perhaps(REFUNDED.or(OTHERS)),
         |e| Fact::int(e.amount_payer_refund),
-        "What the user gets back, after coupons.",
+        "What the user gets back, after coupons; not every refund of v2 tells it.",
     ),
     event(
         "event.amount.transfer",
