@@ -295,8 +295,13 @@ fn max_age(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Duratio
 }
 
 fn limits(table: &mut Table<'_>, findings: &mut Findings<'_>) -> limit::Settings {
-    let mut settings =
-        limit::Settings { per_ip: None, total: None, failures_per_ip: None, ban: Duration::from_mins(10) };
+    let mut settings = limit::Settings {
+        per_ip: None,
+        total: None,
+        failures_per_ip: None,
+        ban: Duration::from_mins(10),
+        exempt: Vec::new(),
+    };
     let hint = "limits = { per_ip = \"50/s\", total = \"5000/s\", failures_per_ip = \"20/m\", ban = \"10m\" }";
     let Some(mut limits) = table.take("limits").and_then(|value| value.table(findings, hint)) else { return settings };
     settings.per_ip = limits.take("per_ip").and_then(|v| v.rate(findings));
@@ -310,6 +315,9 @@ fn limits(table: &mut Table<'_>, findings: &mut Findings<'_>) -> limit::Settings
             let message = format!("`{}` bans nobody without `failures_per_ip`", value.name());
             findings.problem(value.key_at(), message, "add `failures_per_ip = \"20/m\"`, or remove it");
         }
+    }
+    if let Some(value) = limits.take("exempt") {
+        settings.exempt = address_ranges(&value, findings).into_iter().map(|(range, _)| range).collect();
     }
     limits.finish(findings);
     settings

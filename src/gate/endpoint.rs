@@ -68,7 +68,6 @@ pub struct Endpoint {
     host: Option<String>,
     path: Pattern,
     allow_from: Vec<IpNet>,
-    limit_settings: limit::Settings,
     limits: Arc<Limits>,
     pub(super) protocol: Protocol,
     pub(super) policy: Policy,
@@ -126,14 +125,11 @@ impl ProtocolSettings {
 }
 
 impl Endpoint {
-    /// Builds an endpoint. `before` is the endpoint of this name until now: what its limits have counted stays if the
-    /// limits themselves do.
+    /// Builds an endpoint. `before` is the endpoint of this name until now: what each of its limits has counted stays if
+    /// that limit does.
     pub fn new(settings: Settings, before: Option<&Endpoint>, observe: &Observe, keyring: &Keyring) -> Self {
         let name: Arc<str> = Arc::from(settings.name);
-        let limits = match before {
-            Some(before) if before.limit_settings == settings.limits => Arc::clone(&before.limits),
-            _ => Arc::new(Limits::new(&settings.limits)),
-        };
+        let limits = Arc::new(Limits::new(&settings.limits, before.map(|before| &*before.limits)));
         let source = settings.download.as_ref().map(|download| keyring.source(download));
         let mut protocol = settings.protocol;
         if let Some(source) = &source {
@@ -147,7 +143,6 @@ impl Endpoint {
             host: settings.host,
             path: settings.path,
             allow_from: settings.allow_from,
-            limit_settings: settings.limits,
             limits,
             protocol,
             policy: settings.policy,

@@ -207,7 +207,8 @@ async fn what_is_too_old_is_dead_and_a_redrive_delivers_it_under_its_key() {
 }
 
 /// Runs `wxgate` against the gateway.
-async fn wxgate(admin: SocketAddr, args: &[&str]) -> Output {
+/// A command that asks the gateway of this admin listener.
+pub(crate) async fn wxgate(admin: SocketAddr, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wxgate"));
     command.args(args).args(["--admin", &admin.to_string()]).env_remove("WXGATE_ADMIN_TOKEN");
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()

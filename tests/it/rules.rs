@@ -107,9 +107,11 @@ async fn one_set_judges_payments_of_both_protocols() {
     };
     for (number, amount) in [("as-ordered", 100), ("another-amount", 99)] {
         let order = serde_json::json!({ "amount_total": amount }).to_string();
-        let put = format!("/v1/orders/shop-v2/{number}");
-        let headers = [("content-type".to_owned(), "application/json".to_owned())];
-        let answer = http_client::request(admin, "PUT", &put, &headers, order.as_bytes()).await.unwrap();
+        let request = format!(
+            "PUT /v1/orders/shop-v2/{number} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{order}",
+            order.len()
+        );
+        let answer = http_client::raw(admin, request.as_bytes()).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
         gateway.send(&notice("v2-payment-native", number).callback(merchant, SignType::Md5, pay_v2::PATH)).await;
     }
