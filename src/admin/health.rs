@@ -54,6 +54,7 @@ async fn metrics(gate: &Gate) -> String {
         bans_active: routes.endpoints().map(|endpoint| endpoint.limits().bans_active()).sum(),
         is_store_up: gate.store().is_up(),
         expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries()).collect(),
+        upstreams: routes.endpoints().map(|of| (Arc::clone(of.name()), of.is_upstream_up())).collect(),
         queues,
         quarantined: gate.store().quarantined(),
     });

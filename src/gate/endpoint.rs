@@ -180,6 +180,11 @@ impl Endpoint {
         &self.limits
     }
 
+    /// Whether its upstream could be connected to at the last try.
+    pub fn is_upstream_up(&self) -> bool {
+        self.upstream.is_up()
+    }
+
     /// How its queue is delivered.
     pub fn queue(&self) -> worker::Settings {
         self.queue

@@ -87,6 +87,8 @@ metrics! {
     UPSTREAM_SECONDS = "histogram" "wxgate_upstream_seconds" { endpoint };
     /// Forwards by the status that the upstream answered, none if it did not answer
     UPSTREAM_REQUESTS = "counter" "wxgate_upstream_requests_total" { endpoint, status };
+    /// 1 unless the last try to connect failed for every URL of the endpoint
+    UPSTREAM_UP = "gauge" "wxgate_upstream_up" { endpoint };
     /// 1 while the store can promise something, else 0
     STORE_UP = "gauge" "wxgate_store_up" {};
     /// Scores of judged events
@@ -172,6 +174,7 @@ pub(super) struct Metrics {
     keys_downloaded: IntGaugeVec,
     upstream_seconds: HistogramVec,
     upstream_requests: IntCounterVec,
+    upstream_up: IntGaugeVec,
     bans_active: IntGauge,
     store_up: IntGauge,
     rules: RuleMetrics,
@@ -217,6 +220,7 @@ impl Metrics {
             keys_downloaded: registered(&registry, IntGaugeVec::new(KEYS_DOWNLOADED.opts(), KEYS_DOWNLOADED.labels)),
             upstream_seconds: histograms(UPSTREAM_SECONDS, REQUEST_BUCKETS),
             upstream_requests: counters(UPSTREAM_REQUESTS),
+            upstream_up: registered(&registry, IntGaugeVec::new(UPSTREAM_UP.opts(), UPSTREAM_UP.labels)),
             bans_active: gauge(BANS_ACTIVE),
             store_up: gauge(STORE_UP),
             rules: RuleMetrics {
@@ -295,6 +299,10 @@ impl Metrics {
         self.store_up.set(i64::from(readings.is_store_up));
         let mut expiring = self.expiring.lock();
         self.read_queues(readings);
+        self.upstream_up.reset();
+        for (endpoint, is_up) in &readings.upstreams {
+            self.upstream_up.with_label_values(&[&**endpoint]).set(i64::from(*is_up));
+        }
         let before = std::mem::take(&mut *expiring);
         for expiry in &readings.expiries {
             self.key_expires.with_label_values(&[&*expiry.endpoint, &*expiry.key]).set(expiry.not_after.secs());
@@ -548,6 +556,7 @@ mod tests {
         let queue = QueueReading { endpoint: "shop".into(), queue: "dead", events: 2, oldest: Duration::from_secs(9) };
         metrics.read(&Readings {
             expiries: vec![expiry("shop", "KEY", 1)],
+            upstreams: vec![(Arc::from("shop"), true)],
             queues: vec![queue],
             ..Readings::default()
         });

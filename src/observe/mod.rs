@@ -115,6 +115,8 @@ pub struct Readings {
     pub is_store_up: bool,
     /// Ends of the certificates that are trusted.
     pub expiries: Vec<KeyExpiry>,
+    /// Whether the upstream of each endpoint could be connected to at the last try.
+    pub upstreams: Vec<(Arc<str>, bool)>,
     /// How full the queues are.
     pub queues: Vec<QueueReading>,
     /// Rows of queues that did not open, since the start.

@@ -71,6 +71,14 @@ async fn rules_see_how_it_was_signed_and_by_which_method_it_came() {
                 has(verify.scheme) && verify.scheme == \"WECHATPAY2-SHA256-RSA2048\" && http.method == \"POST\"\n      \
                 && !event.is_test\n";
     let gateway = judged_by(&[("signed", rule)], "").await;
+    let metrics = http_client::get(gateway.app.admin_address().unwrap(), "/metrics").await.body;
+    for series in [
+        r#"wxgate_rule_hits_total{mode="enforce",rule="AB-001",ruleset="signed"} 0"#,
+        r#"wxgate_rule_hits_total{mode="shadow",rule="AB-001",ruleset="signed"} 0"#,
+        r#"wxgate_rule_errors_total{rule="AB-001",ruleset="signed"} 0"#,
+    ] {
+        assert!(metrics.contains(series), "{series} is not in\n{metrics}");
+    }
     assert_eq!(gateway.reason_of("payment-native").await, "held");
     let record: Value = gateway.site.audit().remove(0);
     assert!(record.to_string().contains("AB-001"), "{record}");
