@@ -232,6 +232,7 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
                 assert_eq!(said(&without), said(&with), "{line}");
                 continue;
             }
+            "limits" => in_endpoint(&format!("limits = {{ {line} }}")),
             "keys.download" => {
                 let of = |more: &str| {
                     let text = in_endpoint(&format!("keys.download = {{ {WHO}{more} }}"));
@@ -633,7 +634,10 @@ fn what_takes_a_restart_is_named() {
     assert_eq!(before.changed(&now), ["server.listen", "server.threads", "store.retention", "audit.keep"]);
     fs::write(site.path().join("keys/admin.token"), "another").unwrap();
     assert_eq!(before.changed(&config(&site, &example()).fixed()), ["admin.token"]);
-    assert_eq!(before.changed(&config(&site, SHORT).fixed()), ["server.trusted_proxies", "admin", "store.seal_key"]);
+    assert_eq!(
+        before.changed(&config(&site, SHORT).fixed()),
+        ["server.trusted_proxies", "server.shutdown_delay", "admin", "store.seal_key"]
+    );
 }
 
 /// Pieces that configurations are made of, so that arbitrary text gets past the first character.

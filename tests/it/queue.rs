@@ -301,7 +301,7 @@ async fn the_api_asks_for_the_token_and_the_commands_read_it_from_the_configurat
 #[tokio::test]
 async fn orders_and_lists_are_registered_by_the_commands_and_looked_up_again() {
     let set = "lists:\n  - { name: blocked, type: string, source: { dynamic: true }, empty: allow }\n\
-               \x20 - { name: known, type: string, source: { inline: [o9] } }\nrules:\n\
+               \x20 - { name: known, type: string, source: { inline: [o9] }, empty: allow }\nrules:\n\
                \x20 - { id: AB-001, title: t, severity: low, reason: r, action: flag, \
                when: 'has(event.payer.openid) && (event.payer.openid in list.blocked || event.payer.openid in list.known)' }\n";
     let gateway = rules::judged_by(&[("listed", set)], "").await;
