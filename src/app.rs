@@ -34,6 +34,7 @@ pub struct App {
     deliveries: Deliveries,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
     stop_admin: watch::Sender<bool>,
+    shutdown_delay: Duration,
 }
 
 /// Why the gateway does not start.
@@ -66,6 +67,7 @@ impl App {
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartError> {
         let observe = Observe::new(&config.audit).map_err(StartError::Audit)?;
         let store = Store::open(&config.store, clock.clone())?;
+        observe.config_loaded(clock.now());
         let bounds = Bounds {
             max_body: config.server.max_body,
             body_timeout: config.server.body_timeout,
@@ -83,7 +85,8 @@ impl App {
         let server = Server::start(&config.server, &gate)?;
         let expiries = tokio::spawn(watch_expiries(Arc::clone(&gate))).abort_handle();
         let deliveries = Deliveries::start(Arc::clone(&gate)).map_err(StartError::Deliveries)?;
-        Ok(Self { gate, keyring, expiries, server, deliveries, admin, stop_admin })
+        let shutdown_delay = config.server.shutdown_delay;
+        Ok(Self { gate, keyring, expiries, server, deliveries, admin, stop_admin, shutdown_delay })
     }
 
     /// Takes keys, endpoints and limits of a new configuration; callbacks under way finish on the old ones. Listeners,
@@ -111,9 +114,12 @@ impl App {
         self.admin.as_ref().map(|(address, _)| *address)
     }
 
-    /// Not ready first, then no new connections, then what is in flight finishes, deliveries included, then the store is
-    /// closed: in this order, so that nothing that was answered is lost and nothing that is lost was answered.
+    /// Not ready first and, for `server.shutdown_delay`, at work still; then no new connections, then what is in flight
+    /// finishes, deliveries included, then the store is closed: in this order, so that no callback is sent to a listener
+    /// that is gone, nothing that was answered is lost and nothing that is lost was answered.
     pub async fn shutdown(self) {
+        self.gate.leave();
+        tokio::time::sleep(self.shutdown_delay).await;
         self.gate.drain();
         self.expiries.abort();
         let (server, deliveries) = (self.server, self.deliveries);

@@ -14,7 +14,7 @@ use wxgate::reason::{Outcome, Reason};
 use wxgate::risk::code::Code;
 use wxgate::risk::{Files, Severity, load};
 use wxgate::wechat::diagnosis::{Elsewhere, Explained};
-use wxgate::wechat::{message, pay_v2, pay_v3};
+use wxgate::wechat::{answer, message, pay_v2, pay_v3};
 
 fn doc(name: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)).unwrap()
@@ -125,7 +125,14 @@ fn nothing_is_scraped_that_is_not_documented() {
 /// Every word that an expression selects by is one that exists, so that no alert sleeps because of a typing error.
 #[test]
 fn the_expressions_to_watch_name_what_exists() {
-    let text = doc("metrics.md");
+    for (name, least) in [("metrics.md", 6), ("alerts.yaml", 9)] {
+        let selected = words_that_exist(&doc(name));
+        assert!(selected >= least, "{selected} values were found in {name}");
+    }
+}
+
+/// Looks at each metric, label and value of an expression; how many values there are.
+fn words_that_exist(text: &str) -> usize {
     let names: Vec<&str> = metrics::ALL.iter().map(|metric| metric.name).collect();
     let mut selected = 0;
     for line in text.lines().filter(|line| line.contains("wxgate_")) {
@@ -135,19 +142,60 @@ fn the_expressions_to_watch_name_what_exists() {
                 assert!(names.contains(&family), "{word} does not exist");
             }
         }
+        for selector in line.split("wxgate_").skip(1).filter_map(|rest| rest.split_once('{')) {
+            let metric = metrics::ALL.iter().find(|metric| metric.name.strip_prefix("wxgate_") == Some(selector.0));
+            let Some(metric) = metric else { continue };
+            for label in selector.1.split('}').next().unwrap().split(',').filter_map(|pair| pair.split_once('=')) {
+                assert!(metric.labels.contains(&label.0.trim()), "{} has no label {}", metric.name, label.0);
+            }
+        }
         for (label, values) in
             [("outcome", codes(Outcome::ALL, Outcome::code)), ("reason", codes(Reason::ALL, Reason::code))]
         {
             for after in line.split(&format!("{label}=")).skip(1) {
                 let value = after.trim_start_matches('~').split('"').nth(1).unwrap();
-                for one in value.split("\\|") {
+                for one in value.split('|').map(|one| one.trim_end_matches('\\')) {
                     assert!(values.contains(&one), "{label} {one} does not exist");
                     selected += 1;
                 }
             }
         }
     }
-    assert!(selected >= 6, "{selected} values were found");
+    selected
+}
+
+/// Each alert has a name of its own, an expression and a word for whoever is woken by it.
+#[test]
+fn the_alerts_are_whole() {
+    let text = doc("alerts.yaml");
+    let alerts: Vec<&str> = text.split("      - alert: ").skip(1).collect();
+    let names: BTreeSet<&str> = alerts.iter().map(|alert| alert.lines().next().unwrap()).collect();
+    assert_eq!(names.len(), alerts.len(), "a name comes twice");
+    for alert in &alerts {
+        for part in ["expr: ", "severity: ", "summary: ", "wxgate_"] {
+            assert_eq!(alert.matches(part).count().min(1), 1, "{part} is not in {alert}");
+        }
+    }
+    // What is asked in the documentation, is asked by an alert, but for what has no limit of its own.
+    let without = ["wxgate_bans_active", "wxgate_upstream_seconds"];
+    for row in table(&doc("metrics.md"), "| question | expression | act when |") {
+        let name =
+            row[1].split("wxgate_").nth(1).unwrap().split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next();
+        let name = format!("wxgate_{}", name.unwrap().trim_end_matches("_bucket"));
+        assert!(without.contains(&&*name) || text.contains(&name), "no alert looks at {name}");
+    }
+}
+
+/// Where a protocol answers another status than the table says, the row says so.
+#[test]
+fn the_statuses_of_message_push_are_documented_where_they_differ() {
+    let rows = by_name(table(&doc("reasons.md"), "| reason | outcome | status | meaning | what to do |"));
+    for reason in Reason::ALL {
+        let (push, wecom) = (answer::message(*reason).status, answer::wecom(*reason).status);
+        assert_eq!((push, answer::pay_v2(*reason).status), (wecom, reason.status()), "{}", reason.code());
+        let says = rows[reason.code()][4].starts_with(&format!("in message push and WeCom it answers {push}"));
+        assert_eq!(says, push != reason.status(), "{}", reason.code());
+    }
 }
 
 fn codes<T: Copy>(all: &[T], code: impl Fn(T) -> &'static str) -> Vec<&'static str> {

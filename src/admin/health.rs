@@ -56,6 +56,7 @@ async fn metrics(gate: &Gate) -> String {
         store_failures: gate.store().failures(),
         answered_locally: gate.store().answered_locally(),
         expiries: routes.endpoints().flat_map(|endpoint| endpoint.key_expiries()).collect(),
+        upstreams: routes.endpoints().map(|of| (Arc::clone(of.name()), of.is_upstream_up())).collect(),
         queues,
         quarantined: gate.store().quarantined(),
     });
@@ -87,7 +88,7 @@ async fn queues(gate: &Gate) -> Result<Vec<QueueReading>, StoreError> {
 
 /// Whether callbacks should be sent here, and if not, why.
 fn ready(gate: &Gate) -> Result<(), &'static str> {
-    if gate.is_draining() {
+    if gate.is_leaving() {
         Err("shutting down\n")
     } else if gate.store().is_up() {
         Ok(())

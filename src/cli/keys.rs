@@ -16,6 +16,7 @@ use crate::clock::{Clock, UnixTime};
 use crate::config::{self, Config};
 use crate::keyring;
 use crate::keyring::report::{Advice, Download, EndpointKeys, Key, Kind, Known, Report, Source};
+use crate::observe::DownloadResult;
 
 /// Longest time to connect to the gateway, to write to it, and to read from it.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -144,7 +145,14 @@ impl fmt::Display for Text<'_> {
                 write_key(f, key, self.0.since.as_deref())?;
             }
             if endpoint.keys.is_empty() {
-                writeln!(f, "  no key yet: every callback is refused until one is downloaded")?;
+                let has_none = |of: &Download| of.last_result.as_deref() == Some(DownloadResult::NoCertificates.code());
+                f.write_str(if endpoint.download.as_ref().is_some_and(has_none) {
+                    "  no key: every callback is refused, and no download will help\n    \
+                     -> WeChat has no certificate for this merchant, who has public keys alone: name the one of the merchant \
+                     platform in keys.public\n"
+                } else {
+                    "  no key yet: every callback is refused until one is downloaded\n"
+                })?;
             }
             if let Some(download) = &endpoint.download {
                 write_download(f, download)?;
@@ -242,7 +250,11 @@ mod tests {
         {
             assert!(text.contains(words), "{words} is not in\n{text}");
         }
-        assert!(Text(&report(Vec::new())).to_string().contains("no key yet"));
+        let mut without = report(Vec::new());
+        assert!(Text(&without).to_string().contains("no key yet"));
+        without.endpoints[0].download.as_mut().unwrap().last_result = Some("no-certificates".to_owned());
+        let text = Text(&without).to_string();
+        assert!(text.contains("in keys.public") && !text.contains("until one is downloaded"), "{text}");
         let of = |advice| exit(&report(vec![key(advice), key(None)]));
         assert_eq!(of(Some(Advice::NeedsSuccessor)), Exit::Failed);
         assert_eq!(

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 good, 1 a check did not hold, 2 wrong usage or unreadable input.
 
+mod bans;
 mod captured;
 mod check;
 mod demo;
@@ -60,6 +61,8 @@ enum Command {
     Keys(keys::Args),
     /// Check, test and explain risk rules
     Rules(rules::Args),
+    /// Show who is banned, and lift bans
+    Bans(bans::Args),
     /// A simulated WeChat: serve, send, load, attack
     Sim(sim::Args),
 }
@@ -100,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Orders(args) => registers::orders(&args),
         Command::Lists(args) => registers::lists(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Bans(args) => bans::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Sim(args) => sim::run(&args),
     }

@@ -10,7 +10,7 @@ use super::report::talk;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, Config, Examined, Watch};
-use crate::observe::logs;
+use crate::observe::{Reload, logs};
 
 /// Stack of the thread that a reload reads on, in bytes: as much as the main thread usually has, which read the same files at
 /// the start. The parser of rules recurses a dozen calls for each bracket, and brackets may be nested 32 deep.
@@ -49,7 +49,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
                 return Exit::Failed.into();
             }
         };
-    runtime.block_on(serve(args, config, Watch::new(files))).into()
+    let exit = runtime.block_on(serve(args, config, Watch::new(files)));
+    // Nothing is left to wait for, unless a second signal came: then nothing is waited for.
+    runtime.shutdown_background();
+    exit.into()
 }
 
 /// The machine's clock, or one that is wrong by whole seconds.
@@ -96,34 +99,43 @@ async fn serve(args: &Args, config: Config, mut watch: Watch) -> Exit {
         }
     }
     tracing::info!(in_flight = app.gate().in_flight(), "shutting down");
-    app.shutdown().await;
-    tracing::info!("stopped");
-    Exit::Good
+    tokio::select! {
+        () = app.shutdown() => {
+            tracing::info!("stopped");
+            return Exit::Good;
+        }
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::warn!("stopped at once by a second signal: what was in flight is left to WeChat's next try");
+    Exit::Failed
 }
 
 /// A bad file changes nothing: the last good configuration goes on.
 async fn reload(args: &Args, app: &App, started_with: &config::Fixed, watch: &mut Watch) {
     let path = args.config.clone();
+    let ended = |reload| app.gate().observe().config_reloaded(reload, app.gate().clock().now());
     // Off the runtime: files are read and keys parsed, while the admin listener answers.
     let Ok(Examined { outcome, warnings, files }) = tokio::task::spawn_blocking(move || config::examine(&path)).await
     else {
-        app.gate().observe().config_reloaded(false);
+        ended(Reload::Rejected);
         tracing::error!("configuration not reloaded: reading it panicked; the last good one goes on");
         return;
     };
     watch.follow(files);
     match outcome {
         Ok(config) => {
-            for key in started_with.changed(&config.fixed()) {
+            let for_a_restart = started_with.changed(&config.fixed());
+            for key in &for_a_restart {
                 tracing::warn!(key, "changed in the file, but takes a restart");
             }
             log_warnings(&warnings);
             app.reload(config.endpoints);
-            app.gate().observe().config_reloaded(true);
+            ended(Reload::Taken { needs_restart: !for_a_restart.is_empty() });
             tracing::info!("configuration reloaded");
         }
         Err(problems) => {
-            app.gate().observe().config_reloaded(false);
+            ended(Reload::Rejected);
             tracing::error!("configuration not reloaded, the last good one goes on:\n{problems}");
         }
     }

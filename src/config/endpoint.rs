@@ -16,6 +16,7 @@ use crate::gate::endpoint::{ProtocolSettings, Settings};
 use crate::gate::routes::Pattern;
 use crate::gate::upstream::{self, Ack, Format};
 use crate::gate::worker;
+use crate::risk::schema::EnumType;
 use crate::secret::Secret;
 use crate::wechat::pay_v2::SignType;
 use crate::{keyring, limit};
@@ -83,11 +84,7 @@ fn endpoint(
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Found> {
-    let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
-    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_name) {
-        let message = format!("{} is no name of an endpoint, expected a-z, 0-9, `-` and `_`, 64 at most", quoted(name));
-        findings.problem(value.key_at(), message, "it is a label of metrics and part of headers: \"shop-pay\"");
-    }
+    check_name(name, value, findings);
     let mut table = value.table(findings, "begin it with a line `[endpoint.NAME]`")?;
     let route = route(&mut table, findings);
     let age_at = table.place_of("max_age");
@@ -109,6 +106,7 @@ fn endpoint(
         .and_then(|upstream| read_upstream(&upstream, outside, findings));
     let named = protocol.as_ref().map_or("", |(protocol, _)| protocol.name());
     let policy = rules::policy(table.take("rules").as_ref(), rules, named, findings);
+    let trade_types = trade_types(&mut table, named, findings);
     let queue = queue(&mut table, findings);
     table.finish(findings);
     let targets = upstream.iter().flat_map(|(_, targets)| targets.clone()).collect();
@@ -125,10 +123,38 @@ fn endpoint(
             queue,
             window,
             policy,
+            trade_types,
         }),
         (_, _, _, _) => None,
     };
     Some(Found { name: name.to_owned(), route, targets, age_at, settings })
+}
+
+fn check_name(name: &str, value: &Value<'_>, findings: &mut Findings<'_>) {
+    let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_';
+    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_name) {
+        let message = format!("{} is no name of an endpoint, expected a-z, 0-9, `-` and `_`, 64 at most", quoted(name));
+        findings.problem(value.key_at(), message, "it is a label of metrics and part of headers: \"shop-pay\"");
+    }
+}
+
+/// `trade_types`, which rules read as `route.allowed_trade_types`; none: all are allowed.
+fn trade_types(table: &mut Table<'_>, protocol: &str, findings: &mut Findings<'_>) -> Option<Vec<String>> {
+    let value = table.take("trade_types")?;
+    let known = EnumType::TradeType.members();
+    let hint =
+        format!("WeChat's words are {}; leave it out to allow all: trade_types = [\"NATIVE\"]", known.join(", "));
+    if !protocol.is_empty() && !protocol.starts_with("pay-") {
+        let message = format!("`{}` says nothing about {protocol}: only payments have a trade type", value.name());
+        findings.problem(value.key_at(), message, "remove it");
+        return None;
+    }
+    let items = value.one_or_more();
+    if items.is_empty() {
+        findings.problem(value.at(), format!("`{}` is empty: no payment could be by any of it", value.name()), &*hint);
+    }
+    let one_of = |word: &str| known.contains(&word).then(|| word.to_owned());
+    Some(items.iter().filter_map(|item| item.parsed(findings, "a trade type of WeChat's", &hint, one_of)).collect())
 }
 
 fn route(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Route> {
@@ -269,8 +295,13 @@ fn max_age(table: &mut Table<'_>, findings: &mut Findings<'_>) -> Option<Duratio
 }
 
 fn limits(table: &mut Table<'_>, findings: &mut Findings<'_>) -> limit::Settings {
-    let mut settings =
-        limit::Settings { per_ip: None, total: None, failures_per_ip: None, ban: Duration::from_mins(10) };
+    let mut settings = limit::Settings {
+        per_ip: None,
+        total: None,
+        failures_per_ip: None,
+        ban: Duration::from_mins(10),
+        exempt: Vec::new(),
+    };
     let hint = "limits = { per_ip = \"50/s\", total = \"5000/s\", failures_per_ip = \"20/m\", ban = \"10m\" }";
     let Some(mut limits) = table.take("limits").and_then(|value| value.table(findings, hint)) else { return settings };
     settings.per_ip = limits.take("per_ip").and_then(|v| v.rate(findings));
@@ -284,6 +315,9 @@ fn limits(table: &mut Table<'_>, findings: &mut Findings<'_>) -> limit::Settings
             let message = format!("`{}` bans nobody without `failures_per_ip`", value.name());
             findings.problem(value.key_at(), message, "add `failures_per_ip = \"20/m\"`, or remove it");
         }
+    }
+    if let Some(value) = limits.take("exempt") {
+        settings.exempt = address_ranges(&value, findings).into_iter().map(|(range, _)| range).collect();
     }
     limits.finish(findings);
     settings

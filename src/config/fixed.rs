@@ -52,6 +52,7 @@ differing!(server_keys, server::Settings, "server", {
     max_connections => "max_connections",
     max_in_flight => "max_in_flight",
     trusted_proxies => "trusted_proxies",
+    shutdown_delay => "shutdown_delay",
     shutdown_grace => "shutdown_grace",
     threads => "threads",
 });

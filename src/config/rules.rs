@@ -137,7 +137,7 @@ fn set(
         return None;
     };
     let family = set.family();
-    if family != Family::Any && family.name() != protocol {
+    if !Family::named(protocol).is_some_and(|of_endpoint| family.serves(of_endpoint)) {
         let message = format!("the rule set {} is for {}, this endpoint is {protocol}", quoted(text), family.name());
         findings.problem(
             name.at(),

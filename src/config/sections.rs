@@ -40,6 +40,7 @@ pub(super) fn server(root: &mut Table<'_>, findings: &mut Findings<'_>) -> serve
         max_connections: 10_000,
         max_in_flight: 2000,
         trusted_proxies: Vec::new(),
+        shutdown_delay: Duration::ZERO,
         shutdown_grace: SECOND.saturating_mul(25),
         threads: 0,
     };
@@ -61,6 +62,10 @@ pub(super) fn server(root: &mut Table<'_>, findings: &mut Findings<'_>) -> serve
         table.take_or("max_in_flight", settings.max_in_flight, |v| v.count(findings, 1..=1_000_000, many));
     settings.trusted_proxies =
         table.take_or("trusted_proxies", settings.trusted_proxies, |v| Some(trusted_proxies(v, findings)));
+    settings.shutdown_delay = table.take_or("shutdown_delay", settings.shutdown_delay, |v| {
+        let hint = "how long your load balancer takes to notice that /readyz answers 503: \"10s\"";
+        v.duration(findings, Duration::ZERO..=SECOND.saturating_mul(300), hint)
+    });
     settings.shutdown_grace = table.take_or("shutdown_grace", settings.shutdown_grace, |v| {
         v.duration(findings, Duration::ZERO..=SECOND.saturating_mul(600), DURATION_HINT)
     });

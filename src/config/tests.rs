@@ -137,6 +137,20 @@ fn the_documented_example_is_read_as_it_says() {
 }
 
 #[test]
+fn trade_types_are_words_of_wechats_and_of_payments_alone() {
+    let site = site();
+    let of = |lines: &str| config(&site, &in_endpoint(lines)).endpoints.remove(0).trade_types;
+    assert_eq!(of(""), None);
+    assert_eq!(of("trade_types = [\"NATIVE\", \"JSAPI\"]").unwrap(), ["NATIVE", "JSAPI"]);
+    assert_eq!(of("trade_types = \"APP\"").unwrap(), ["APP"]);
+    refuses(&site, &in_endpoint("trade_types = [\"NATVE\"]"), 2, "JSAPI, NATIVE, APP, MWEB, MICROPAY, FACEPAY");
+    refuses(&site, &in_endpoint("trade_types = []"), 2, "no payment could be by any of it");
+    let push = push::SHORT.replace("mode", "trade_types = [\"APP\"]\nmode");
+    let told: Vec<String> = problems(&site, &push).iter().map(ToString::to_string).collect();
+    assert!(told.iter().any(|problem| problem.contains("only payments have a trade type")), "{told:#?}");
+}
+
+#[test]
 fn a_download_is_enough_of_a_key_and_is_kept_beside_the_store() {
     let site = site();
     let download = |more: &str| {
@@ -225,6 +239,7 @@ fn a_short_file_is_enough_and_starts_with_what_the_documentation_calls_default()
                 assert_eq!(said(&without), said(&with), "{line}");
                 continue;
             }
+            "limits" => in_endpoint(&format!("limits = {{ {line} }}")),
             "keys.download" => {
                 let of = |more: &str| {
                     let text = in_endpoint(&format!("keys.download = {{ {WHO}{more} }}"));
@@ -588,7 +603,7 @@ fn certificates_are_warned_of_thirty_days_before_they_end() {
     // The certificate of the vectors ends on 2034-01-01.
     assert_eq!(at("2033-11-01T00:00:00Z"), "");
     let soon = at("2033-12-10T00:00:00Z");
-    assert!(soon.starts_with("wxgate.toml:38:22: the certificate 72A4C2558D72EF0E"), "{soon}");
+    assert!(soon.starts_with("wxgate.toml:40:22: the certificate 72A4C2558D72EF0E"), "{soon}");
     assert!(soon.contains("expires on 2034-01-01"), "{soon}");
     assert!(at("2035-01-01T00:00:00Z").contains("expired on"));
 }
@@ -623,7 +638,10 @@ fn what_takes_a_restart_is_named() {
     assert_eq!(before.changed(&now), ["server.listen", "server.threads", "store.retention", "audit.keep"]);
     fs::write(site.path().join("keys/admin.token"), "another").unwrap();
     assert_eq!(before.changed(&config(&site, &example()).fixed()), ["admin.token"]);
-    assert_eq!(before.changed(&config(&site, SHORT).fixed()), ["server.trusted_proxies", "admin", "store.seal_key"]);
+    assert_eq!(
+        before.changed(&config(&site, SHORT).fixed()),
+        ["server.trusted_proxies", "server.shutdown_delay", "admin", "store.seal_key"]
+    );
 }
 
 /// Pieces that configurations are made of, so that arbitrary text gets past the first character.

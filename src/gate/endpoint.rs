@@ -47,6 +47,8 @@ pub struct Settings {
     pub window: Duration,
     /// `rules`
     pub policy: Policy,
+    /// `trade_types`; none: all are allowed.
+    pub trade_types: Option<Vec<String>>,
 }
 
 /// `protocol`, with what it needs.
@@ -66,10 +68,10 @@ pub struct Endpoint {
     host: Option<String>,
     path: Pattern,
     allow_from: Vec<IpNet>,
-    limit_settings: limit::Settings,
     limits: Arc<Limits>,
     pub(super) protocol: Protocol,
     pub(super) policy: Policy,
+    pub(super) trade_types: Option<Vec<String>>,
     pub(super) terms: Terms,
     pub(super) upstream: Upstream,
     queue: worker::Settings,
@@ -123,14 +125,11 @@ impl ProtocolSettings {
 }
 
 impl Endpoint {
-    /// Builds an endpoint. `before` is the endpoint of this name until now: what its limits have counted stays if the
-    /// limits themselves do.
+    /// Builds an endpoint. `before` is the endpoint of this name until now: what each of its limits has counted stays if
+    /// that limit does.
     pub fn new(settings: Settings, before: Option<&Endpoint>, observe: &Observe, keyring: &Keyring) -> Self {
         let name: Arc<str> = Arc::from(settings.name);
-        let limits = match before {
-            Some(before) if before.limit_settings == settings.limits => Arc::clone(&before.limits),
-            _ => Arc::new(Limits::new(&settings.limits)),
-        };
+        let limits = Arc::new(Limits::new(&settings.limits, before.map(|before| &*before.limits)));
         let source = settings.download.as_ref().map(|download| keyring.source(download));
         let mut protocol = settings.protocol;
         if let Some(source) = &source {
@@ -144,10 +143,10 @@ impl Endpoint {
             host: settings.host,
             path: settings.path,
             allow_from: settings.allow_from,
-            limit_settings: settings.limits,
             limits,
             protocol,
             policy: settings.policy,
+            trade_types: settings.trade_types,
             terms: Terms { endpoint: name, lease, window: settings.window },
             upstream,
             queue: settings.queue,
@@ -171,9 +170,19 @@ impl Endpoint {
         &self.path
     }
 
+    /// The rules that judge its events.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Rate limits and bans.
     pub fn limits(&self) -> &Arc<Limits> {
         &self.limits
+    }
+
+    /// Whether its upstream could be connected to at the last try.
+    pub fn is_upstream_up(&self) -> bool {
+        self.upstream.is_up()
     }
 
     /// How its queue is delivered.

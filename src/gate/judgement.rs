@@ -16,6 +16,7 @@ use crate::wechat::Authentic;
 pub(super) struct Surroundings<'a> {
     pub(super) endpoint: &'a Endpoint,
     pub(super) client: IpAddr,
+    pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) now: UnixTime,
 }
@@ -59,7 +60,10 @@ impl Surroundings<'_> {
 
     fn facts<'e>(&'e self, authentic: &'e Authentic) -> Facts<'e> {
         let around = Around {
+            allowed_trade_types: self.endpoint.trade_types.as_deref(),
+            method: self.method,
             path: self.path,
+            scheme: authentic.scheme(),
             serial: Some(authentic.signed_by()),
             signed_at: authentic.freshness().map(|fresh| fresh.signed_at),
             ..Around::new(self.now, self.client, self.endpoint.name())

@@ -43,6 +43,7 @@ pub struct Gate {
     clock: Clock,
     bounds: Bounds,
     in_flight: Arc<AtomicUsize>,
+    leaving: AtomicBool,
     draining: AtomicBool,
     /// When it began to count.
     since: UnixTime,
@@ -63,6 +64,7 @@ impl Gate {
             clock,
             bounds,
             in_flight: Arc::new(AtomicUsize::new(0)),
+            leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             since,
         }
@@ -107,6 +109,16 @@ impl Gate {
     /// Callbacks in flight now.
     pub fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// From now on it is not ready, and takes callbacks still: whoever spreads them has to notice first.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether callbacks should go elsewhere: [`Gate::leave`] or [`Gate::drain`] was called.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) || self.is_draining()
     }
 
     /// From now on every new callback is answered `shutting-down`; those in flight finish.

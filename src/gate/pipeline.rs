@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Body;
 
 use super::body;
@@ -46,6 +46,7 @@ pub struct Worker {
 struct Arrived {
     endpoint: Arc<Endpoint>,
     screened: Screened,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
@@ -129,8 +130,8 @@ impl Worker {
         };
         match passed.await {
             Ok(Ok((place, screened, body))) => {
-                let Parts { uri, headers, .. } = head;
-                let arrived = Arrived { endpoint, screened, uri, headers, body, client, now, _place: place };
+                let Parts { method, uri, headers, .. } = head;
+                let arrived = Arrived { endpoint, screened, method, uri, headers, body, client, now, _place: place };
                 Ok(Arrival::Callback(Box::new(arrived)))
             }
             Ok(Err(answer)) => Ok(Arrival::UrlCheck(answer)),
@@ -143,7 +144,7 @@ impl Worker {
 
     /// Steps 3 to 7.
     async fn settle(&self, arrived: Arrived, record: &mut Record, reply: &mut Reply) -> Result<Reason, Stop> {
-        let Arrived { endpoint, screened, uri, headers, body, client, now, _place } = arrived;
+        let Arrived { endpoint, screened, method, uri, headers, body, client, now, _place } = arrived;
         let verified = endpoint
             .protocol
             .verify(screened, body)
@@ -154,7 +155,8 @@ impl Worker {
         reply.note(&authentic);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let surroundings = Surroundings { endpoint: &endpoint, client, path: uri.path(), now };
+        let (method, path) = (method.as_str(), uri.path());
+        let surroundings = Surroundings { endpoint: &endpoint, client, method, path, now };
         let inquiry = surroundings.inquire(&authentic);
         let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, inquiry.asks(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict

@@ -178,7 +178,12 @@ async fn settle(shared: &Arc<Shared>, ended: Result<Answered, DownloadError>) ->
     shared.publish();
     shared.metrics.ended(result);
     let pause = pause(state.failures);
-    tell(shared, &before, &state, &detail);
+    tell_changes(shared, &before, &state);
+    if result == DownloadResult::NoCertificates {
+        tell_no_certificates(shared, &state);
+    } else if !is_good {
+        tell_failure(shared, &state, &detail);
+    }
     if result == DownloadResult::Taken {
         shared.metrics.taken_at(now);
         keep(shared, state, now).await;
@@ -193,7 +198,7 @@ fn pause(failures: u32) -> Duration {
     }
 }
 
-fn tell(shared: &Shared, before: &State, now: &State, failed: &str) {
+fn tell_changes(shared: &Shared, before: &State, now: &State) {
     let mchid = shared.settings.merchant.mchid();
     let has = |state: &State, id: &str| state.held.iter().any(|held| &**held.certificate.key.id() == id);
     for held in &now.held {
@@ -206,9 +211,20 @@ fn tell(shared: &Shared, before: &State, now: &State, failed: &str) {
     for held in before.held.iter().filter(|held| !has(now, held.certificate.key.id())) {
         tracing::info!(%mchid, serial = %held.certificate.key.id(), "a platform certificate is no longer trusted: it ended, or WeChat lists it no more");
     }
-    if failed.is_empty() {
-        return;
+}
+
+/// Good news for who has the public key. Who has not refuses everything, with no download to hope for.
+fn tell_no_certificates(shared: &Shared, now: &State) {
+    let mchid = shared.settings.merchant.mchid();
+    if now.held.is_empty() && shared.settings.trusted.is_empty() {
+        tracing::error!(%mchid, "WeChat has no certificate for this merchant, who has public keys alone, and no key is there: every callback is refused; download the public key from the merchant platform (API security) and name it with its id in keys.public");
+    } else {
+        tracing::info!(%mchid, "WeChat has no certificate for this merchant, who has public keys alone: keys.download can go");
     }
+}
+
+fn tell_failure(shared: &Shared, now: &State, failed: &str) {
+    let mchid = shared.settings.merchant.mchid();
     let (failures, held) = (now.failures, now.held.len());
     if now.held.is_empty() && shared.settings.trusted.is_empty() {
         tracing::error!(%mchid, failures, "certificates cannot be downloaded, and no key is there: every callback is refused; {failed}");

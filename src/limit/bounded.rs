@@ -4,10 +4,12 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use governor::nanos::Nanos;
 use governor::state::StateStore;
+use ipnet::IpNet;
 use parking_lot::Mutex;
 
 /// Addresses that are remembered at once, at most.
@@ -32,17 +34,29 @@ impl Source {
             IpAddr::V6(v6) => Self(u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX)),
         }
     }
+
+    /// The addresses that it stands for.
+    pub(super) fn network(self) -> IpNet {
+        let Self(of) = self;
+        match u32::try_from(of & u64::from(u32::MAX)) {
+            Ok(v4) if of >> 32 == 1 => IpNet::from(IpAddr::V4(v4.into())),
+            _ => IpNet::new_assert(IpAddr::V6((u128::from(of) << 64).into()), 64),
+        }
+    }
 }
 
 /// A time, in nanoseconds, for each of at most [`MAX_ADDRESSES`] sources. The later a time, the more it is worth: it is a
-/// longer ban, a rate further overspent, or a more recent sign of life.
-pub(super) struct Bounded {
+/// longer ban, a rate further overspent, or a more recent sign of life. Cloning shares it.
+#[derive(Clone, Default)]
+pub(super) struct Bounded(Arc<Shards>);
+
+struct Shards {
     shards: [Mutex<HashMap<Source, u64, RandomState>>; SHARDS],
     hasher: RandomState,
     len: AtomicUsize,
 }
 
-impl Default for Bounded {
+impl Default for Shards {
     fn default() -> Self {
         let hasher = RandomState::new();
         Self {
@@ -64,19 +78,34 @@ impl Bounded {
         self.insert(&mut self.shard(source).lock(), source, time);
     }
 
+    /// Forgets a source. Tells whether it had a time.
+    pub(super) fn remove(&self, source: Source) -> bool {
+        let was_there = self.shard(source).lock().remove(&source).is_some();
+        self.0.len.fetch_sub(usize::from(was_there), Ordering::Relaxed);
+        was_there
+    }
+
+    /// All sources with their times, in no order.
+    pub(super) fn entries(&self) -> Vec<(Source, u64)> {
+        let of = |shard: &Mutex<HashMap<Source, u64, RandomState>>| {
+            shard.lock().iter().map(|(source, time)| (*source, *time)).collect::<Vec<_>>()
+        };
+        self.0.shards.iter().flat_map(of).collect()
+    }
+
     /// Forgets the sources whose time is not worth keeping.
     pub(super) fn retain(&self, worth_keeping: impl Fn(u64) -> bool) {
-        for shard in &self.shards {
+        for shard in &self.0.shards {
             let mut shard = shard.lock();
             let before = shard.len();
             shard.retain(|_, time| worth_keeping(*time));
-            self.len.fetch_sub(before.saturating_sub(shard.len()), Ordering::Relaxed);
+            self.0.len.fetch_sub(before.saturating_sub(shard.len()), Ordering::Relaxed);
         }
     }
 
     /// How many sources there are.
     pub(super) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.0.len.load(Ordering::Relaxed)
     }
 
     /// Whether there is none.
@@ -91,16 +120,16 @@ impl Bounded {
         }
         if shard.len() >= PER_SHARD {
             let gone = forget_half(shard);
-            self.len.fetch_sub(gone, Ordering::Relaxed);
+            self.0.len.fetch_sub(gone, Ordering::Relaxed);
         }
         shard.insert(source, time);
-        self.len.fetch_add(1, Ordering::Relaxed);
+        self.0.len.fetch_add(1, Ordering::Relaxed);
     }
 
     fn shard(&self, source: Source) -> &Mutex<HashMap<Source, u64, RandomState>> {
         // The upper half of the hash: the map itself chooses places by the lower bits and the top seven.
-        let at = usize::try_from(self.hasher.hash_one(source) >> 40).unwrap_or(0) % SHARDS;
-        self.shards.get(at).expect("a remainder is below its divisor")
+        let at = usize::try_from(self.0.hasher.hash_one(source) >> 40).unwrap_or(0) % SHARDS;
+        self.0.shards.get(at).expect("a remainder is below its divisor")
     }
 }
 
@@ -150,10 +179,10 @@ mod tests {
             map.set(source(n), u64::from(n));
             assert!(n % 4_096 != 0 || map.len() <= MAX_ADDRESSES, "{} at {n}", map.len());
         }
-        let held: usize = map.shards.iter().map(|shard| shard.lock().len()).sum();
+        let held: usize = map.0.shards.iter().map(|shard| shard.lock().len()).sum();
         assert_eq!(map.len(), held, "the count is of what is held");
         assert!(held > MAX_ADDRESSES / 3, "room is used, not only bounded: {held}");
-        for shard in &map.shards {
+        for shard in &map.0.shards {
             let room = shard.lock().capacity();
             assert!(room <= 8_192 / 8 * 7, "a table grew beyond 8,192 places: it has room for {room}");
         }
@@ -180,6 +209,22 @@ mod tests {
         }
         assert!(map.len() <= MAX_ADDRESSES);
         assert_eq!(map.get(source(119_999)), Some(7));
+    }
+
+    #[test]
+    fn a_source_stands_for_the_addresses_that_are_not_told_apart() {
+        for (address, network) in [
+            ("203.0.113.9", "203.0.113.9/32"),
+            ("::ffff:203.0.113.9", "203.0.113.9/32"),
+            ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+            ("::1", "::/64"),
+        ] {
+            assert_eq!(Source::of(address.parse().unwrap()).network().to_string(), network);
+        }
+        let map = Bounded::default();
+        map.set(source(1), 5);
+        assert_eq!(map.entries(), [(source(1), 5)]);
+        assert!(map.remove(source(1)) && !map.remove(source(1)) && map.is_empty());
     }
 
     #[test]

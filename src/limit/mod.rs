@@ -12,12 +12,14 @@ mod bounded;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{NotUntil, Quota, RateLimiter};
+use ipnet::IpNet;
 
 use bounded::{Bounded, Source};
 
@@ -48,6 +50,17 @@ pub struct Settings {
     pub failures_per_ip: Option<Rate>,
     /// How long a ban lasts.
     pub ban: Duration,
+    /// Addresses that are never banned, and that `per_ip` does not count.
+    pub exempt: Vec<IpNet>,
+}
+
+/// A ban that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Who: an IPv4 address, or a network of IPv6.
+    pub network: IpNet,
+    /// For how long still.
+    pub left: Duration,
 }
 
 /// Over a limit.
@@ -106,10 +119,12 @@ type OfEndpoint<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C a
 /// The limits of one endpoint at work. The clock is monotonic: setting the machine's time neither lifts nor extends a
 /// ban.
 pub struct Limits<C: Clock = MonotonicClock> {
-    per_ip: Option<ByAddress<C>>,
-    total: Option<OfEndpoint<C>>,
-    failures: Option<ByAddress<C>>,
-    ban: Duration,
+    settings: Settings,
+    per_ip: Option<Arc<ByAddress<C>>>,
+    total: Option<Arc<OfEndpoint<C>>>,
+    failures: Option<Arc<ByAddress<C>>>,
+    /// What `failures` counts by.
+    spent: Bounded,
     /// Until when an address is banned.
     bans: Bounded,
     /// Until when an address counts as one that authentic callbacks come from.
@@ -119,29 +134,46 @@ pub struct Limits<C: Clock = MonotonicClock> {
 }
 
 impl Limits {
-    /// From settings.
-    pub fn new(settings: &Settings) -> Self {
-        Self::with_clock(settings, MonotonicClock)
+    /// From settings. `before` are the endpoint's limits until now: each that is as it was goes on counting where it is, and
+    /// who is banned stays so while there is a budget of failures.
+    pub fn new(settings: &Settings, before: Option<&Self>) -> Self {
+        Self::with_clock(settings, before, MonotonicClock)
     }
 }
 
 impl<C: Clock + Clone> Limits<C> {
-    fn with_clock(settings: &Settings, clock: C) -> Self {
-        let by_address = |rate| RateLimiter::new(quota(rate), Bounded::default(), clock.clone());
-        Self {
-            per_ip: settings.per_ip.map(by_address),
-            total: settings.total.map(|rate| RateLimiter::new(quota(rate), InMemoryState::default(), clock.clone())),
-            failures: settings.failures_per_ip.map(by_address),
-            ban: settings.ban,
-            bans: Bounded::default(),
-            proven: Bounded::default(),
-            start: clock.now(),
-            clock,
-        }
+    fn with_clock(settings: &Settings, before: Option<&Self>, clock: C) -> Self {
+        let same = |of: fn(&Settings) -> Option<Rate>| before.filter(|before| of(&before.settings) == of(settings));
+        let by_address = |rate, state| Arc::new(RateLimiter::new(quota(rate), state, clock.clone()));
+        let of_endpoint = |rate| Arc::new(RateLimiter::new(quota(rate), InMemoryState::default(), clock.clone()));
+        let per_ip = match same(|settings| settings.per_ip) {
+            Some(before) => before.per_ip.clone(),
+            None => settings.per_ip.map(|rate| by_address(rate, Bounded::default())),
+        };
+        let total = match same(|settings| settings.total) {
+            Some(before) => before.total.clone(),
+            None => settings.total.map(of_endpoint),
+        };
+        let (failures, spent) = match same(|settings| settings.failures_per_ip) {
+            Some(before) => (before.failures.clone(), before.spent.clone()),
+            None => {
+                let spent = Bounded::default();
+                (settings.failures_per_ip.map(|rate| by_address(rate, spent.clone())), spent)
+            }
+        };
+        let (bans, proven) = match before {
+            Some(before) if failures.is_some() => (before.bans.clone(), before.proven.clone()),
+            _ => (Bounded::default(), Bounded::default()),
+        };
+        let start = before.map_or_else(|| clock.now(), |before| before.start);
+        Self { settings: settings.clone(), per_ip, total, failures, spent, bans, proven, clock, start }
     }
 
     /// Before anything else is done for a request.
     pub fn admit(&self, client: IpAddr) -> Result<(), Limited> {
+        if self.is_exempt(client) {
+            return Ok(());
+        }
         let source = Source::of(client);
         if let Some(retry_after) = self.banned_for(source) {
             return Err(Limited::Banned { retry_after });
@@ -166,7 +198,7 @@ impl<C: Clock + Clone> Limits<C> {
     pub fn failed(&self, client: IpAddr) {
         let Some(failures) = &self.failures else { return };
         let source = Source::of(client);
-        if failures.check_key(&source).is_ok() || self.ban.is_zero() {
+        if self.is_exempt(client) || failures.check_key(&source).is_ok() || self.settings.ban.is_zero() {
             return;
         }
         let now = self.elapsed();
@@ -174,8 +206,8 @@ impl<C: Clock + Clone> Limits<C> {
             tracing::debug!(%client, "not banned, since authentic callbacks come from it too: is it a proxy (server.trusted_proxies)?");
             return;
         }
-        self.bans.set(source, now.saturating_add(nanos(self.ban)));
-        tracing::info!(%client, for_seconds = self.ban.as_secs(), "address banned: it spent `failures_per_ip`");
+        self.bans.set(source, now.saturating_add(nanos(self.settings.ban)));
+        tracing::info!(%client, for_seconds = self.settings.ban.as_secs(), "address banned: it spent `failures_per_ip`");
     }
 
     /// Addresses banned now. Forgets the bans that are over; linear in the bans, so for a scrape, not for a callback.
@@ -183,6 +215,33 @@ impl<C: Clock + Clone> Limits<C> {
         let now = self.elapsed();
         self.bans.retain(|until| until > now);
         self.bans.len()
+    }
+
+    /// Everybody who is banned now, the longest first. For a person: it walks over all bans.
+    pub fn bans(&self) -> Vec<Ban> {
+        let now = self.elapsed();
+        let ban = |(source, until): (Source, u64)| {
+            let left = Duration::from_nanos(until.saturating_sub(now));
+            (!left.is_zero()).then(|| Ban { network: source.network(), left })
+        };
+        let mut bans: Vec<Ban> = self.bans.entries().into_iter().filter_map(ban).collect();
+        bans.sort_unstable_by_key(|ban| (std::cmp::Reverse(ban.left), ban.network));
+        bans
+    }
+
+    /// Lifts the ban of an address and forgives its failures: else the next one would ban it again. Tells whether it was
+    /// banned.
+    pub fn lift(&self, client: IpAddr) -> bool {
+        let source = Source::of(client);
+        let was_banned = self.banned_for(source).is_some();
+        self.bans.remove(source);
+        self.spent.remove(source);
+        was_banned
+    }
+
+    fn is_exempt(&self, client: IpAddr) -> bool {
+        let client = client.to_canonical();
+        self.settings.exempt.iter().any(|range| range.contains(&client))
     }
 
     /// What is left of the ban of an address. Costs one atomic load while nobody is banned.

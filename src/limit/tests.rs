@@ -15,12 +15,12 @@ fn rate(count: u32, seconds: u64) -> Rate {
 }
 
 fn settings() -> Settings {
-    Settings { per_ip: None, total: None, failures_per_ip: None, ban: Duration::from_mins(10) }
+    Settings { per_ip: None, total: None, failures_per_ip: None, ban: Duration::from_mins(10), exempt: Vec::new() }
 }
 
 fn limits(settings: &Settings) -> (Limits<FakeRelativeClock>, FakeRelativeClock) {
     let clock = FakeRelativeClock::default();
-    (Limits::with_clock(settings, clock.clone()), clock)
+    (Limits::with_clock(settings, None, clock.clone()), clock)
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -145,7 +145,8 @@ fn no_number_of_addresses_fills_any_map_or_shuts_out_a_new_one() {
         limits.failed(client);
     }
     assert!(limits.bans_active() <= bounded::MAX_ADDRESSES);
-    for map in [limits.per_ip.unwrap().into_state_store(), limits.failures.unwrap().into_state_store()] {
+    let by_rate = Arc::into_inner(limits.per_ip.unwrap()).unwrap().into_state_store();
+    for map in [by_rate, limits.spent] {
         assert!(map.len() <= bounded::MAX_ADDRESSES, "{}", map.len());
     }
 }
@@ -158,6 +159,66 @@ fn an_address_over_its_rate_stays_over_it_however_many_others_come() {
         limits.admit(IpAddr::V4(n.into())).unwrap();
     }
     assert!(limits.admit(ip(FORGER)).is_err(), "a crowd does not wash anybody clean");
+}
+
+#[test]
+fn who_is_exempt_is_never_banned_nor_counted_by_address_and_the_total_holds_for_him_too() {
+    let exempt = vec!["198.51.100.0/24".parse().unwrap()];
+    let (one, two) = (Some(rate(1, 3600)), Some(rate(2, 3600)));
+    let (limits, _) = limits(&Settings { per_ip: one, failures_per_ip: one, total: two, exempt, ..settings() });
+    for _ in 0..10 {
+        limits.failed(ip(FORGER));
+        assert_eq!(limits.admit(ip(FORGER)), Ok(()));
+        assert_eq!(limits.admit(ip("::ffff:198.51.100.9")), Ok(()));
+    }
+    assert_eq!(limits.bans_active(), 0);
+    limits.admit(ip(WECHAT)).unwrap();
+    assert!(limits.admit(ip(WECHAT)).is_err(), "others are counted");
+    limits.authentic(ip(FORGER)).unwrap();
+    limits.authentic(ip(FORGER)).unwrap();
+    assert!(limits.authentic(ip(FORGER)).is_err());
+}
+
+#[test]
+fn a_ban_is_told_and_lifted_with_what_led_to_it() {
+    let (limits, clock) = limits(&Settings { failures_per_ip: Some(rate(1, 3600)), ..settings() });
+    for address in [FORGER, "2001:db8::1"] {
+        limits.failed(ip(address));
+        limits.failed(ip(address));
+        clock.advance(Duration::from_secs(1));
+    }
+    let told: Vec<String> = limits.bans().iter().map(|ban| format!("{} {:?}", ban.network, ban.left)).collect();
+    assert_eq!(told, ["2001:db8::/64 599s", "198.51.100.9/32 598s"]);
+    assert!(limits.lift(ip("2001:db8::2")), "another address of the same network");
+    assert!(!limits.lift(ip("2001:db8::2")) && !limits.lift(ip(WECHAT)), "nobody is banned there");
+    limits.failed(ip("2001:db8::1"));
+    assert_eq!(limits.admit(ip("2001:db8::1")), Ok(()), "the failures are forgiven");
+    assert!(limits.admit(ip(FORGER)).is_err());
+}
+
+#[test]
+fn a_limit_that_changes_takes_nothing_from_the_others() {
+    let before = Settings {
+        per_ip: Some(rate(2, 3600)),
+        total: Some(rate(2, 3600)),
+        failures_per_ip: Some(rate(1, 3600)),
+        ..settings()
+    };
+    let (limits, clock) = limits(&before);
+    limits.failed(ip(FORGER));
+    limits.failed(ip(FORGER));
+    limits.admit(ip(WECHAT)).unwrap();
+    limits.admit(ip(WECHAT)).unwrap();
+    clock.advance(Duration::from_secs(5));
+    let more = Settings { total: Some(rate(5, 1)), ..before.clone() };
+    let changed = Limits::with_clock(&more, Some(&limits), clock.clone());
+    let still = changed.admit(ip(FORGER)).unwrap_err();
+    assert_eq!(still, Limited::Banned { retry_after: Duration::from_secs(595) }, "whoever was banned stays so");
+    assert!(changed.admit(ip(WECHAT)).is_err(), "`per_ip` goes on counting");
+    let longer = Settings { failures_per_ip: Some(rate(3, 60)), ban: Duration::from_mins(20), ..before };
+    assert!(Limits::with_clock(&longer, Some(&changed), clock.clone()).admit(ip(FORGER)).is_err());
+    let none = Settings { failures_per_ip: None, ..longer };
+    assert_eq!(Limits::with_clock(&none, Some(&changed), clock).admit(ip(FORGER)), Ok(()), "nobody is banned any more");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub struct Action<'a> {
     pub peer: Option<IpAddr>,
     /// By what right: `admin.token`, `loopback` where none is asked for, `hold_for` where a rule gave it a time.
     pub by: &'static str,
-    /// What was done: `show`, `reveal`, `release`, `drop`, `redrive`.
+    /// What was done: `show`, `reveal`, `release`, `drop`, `redrive`, `put`, `add`, `remove`, `lift`.
     pub what: &'static str,
     /// To which queue, list or table.
     pub of: &'a str,

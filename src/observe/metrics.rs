@@ -15,6 +15,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::reloads::ReloadMetrics;
 use super::verdicts::{EndpointVerdicts, RuleMetrics, SCORE_BUCKETS};
 use super::{DeliveryEnd, Readings, Stage};
 use crate::clock::UnixTime;
@@ -86,6 +87,8 @@ metrics! {
     UPSTREAM_SECONDS = "histogram" "wxgate_upstream_seconds" { endpoint };
     /// Forwards by the status that the upstream answered, none if it did not answer
     UPSTREAM_REQUESTS = "counter" "wxgate_upstream_requests_total" { endpoint, status };
+    /// 1 unless the last try to connect failed for every URL of the endpoint
+    UPSTREAM_UP = "gauge" "wxgate_upstream_up" { endpoint };
     /// 1 while the store can promise something, else 0
     STORE_UP = "gauge" "wxgate_store_up" {};
     /// Requests to a store behind a network that failed
@@ -114,6 +117,12 @@ metrics! {
     DELIVERIES = "counter" "wxgate_deliveries_total" { endpoint, result };
     /// Reloads of the configuration
     CONFIG_RELOADS = "counter" "wxgate_config_reloads_total" { result };
+    /// 1 while the configuration of the file is at work, 0 while the last reload was rejected
+    CONFIG_RELOAD_OK = "gauge" "wxgate_config_reload_ok" {};
+    /// When the configuration that is at work was taken
+    CONFIG_LOADED = "gauge" "wxgate_config_loaded_timestamp_seconds" {};
+    /// 1 while the file has a change that takes a restart
+    CONFIG_RESTART = "gauge" "wxgate_config_restart_needed" {};
     /// Audit records that were lost
     AUDIT_DROPPED = "counter" "wxgate_audit_dropped_total" {};
     /// Our clock less the timestamp of the last authentic callback
@@ -167,6 +176,7 @@ pub(super) struct Metrics {
     keys_downloaded: IntGaugeVec,
     upstream_seconds: HistogramVec,
     upstream_requests: IntCounterVec,
+    upstream_up: IntGaugeVec,
     bans_active: IntGauge,
     store_up: IntGauge,
     store_errors: IntCounterVec,
@@ -177,8 +187,7 @@ pub(super) struct Metrics {
     queue_oldest: IntGaugeVec,
     quarantined: IntCounter,
     deliveries: IntCounterVec,
-    reloads_taken: IntCounter,
-    reloads_rejected: IntCounter,
+    pub(super) reloads: ReloadMetrics,
     pub(super) in_flight: IntGauge,
     pub(super) connections: IntGauge,
     pub(super) audit_dropped: IntCounter,
@@ -216,6 +225,7 @@ impl Metrics {
             keys_downloaded: registered(&registry, IntGaugeVec::new(KEYS_DOWNLOADED.opts(), KEYS_DOWNLOADED.labels)),
             upstream_seconds: histograms(UPSTREAM_SECONDS, REQUEST_BUCKETS),
             upstream_requests: counters(UPSTREAM_REQUESTS),
+            upstream_up: registered(&registry, IntGaugeVec::new(UPSTREAM_UP.opts(), UPSTREAM_UP.labels)),
             bans_active: gauge(BANS_ACTIVE),
             store_up: gauge(STORE_UP),
             store_errors: counters(STORE_ERRORS),
@@ -233,8 +243,13 @@ impl Metrics {
             queue_oldest: registered(&registry, IntGaugeVec::new(QUEUE_OLDEST.opts(), QUEUE_OLDEST.labels)),
             quarantined: registered(&registry, IntCounter::with_opts(QUEUE_QUARANTINED.opts())),
             deliveries: counters(DELIVERIES),
-            reloads_taken: reloads.with_label_values(&["taken"]),
-            reloads_rejected: reloads.with_label_values(&["rejected"]),
+            reloads: ReloadMetrics {
+                taken: reloads.with_label_values(&["taken"]),
+                rejected: reloads.with_label_values(&["rejected"]),
+                is_ok: gauge(CONFIG_RELOAD_OK),
+                loaded_at: gauge(CONFIG_LOADED),
+                restart_needed: gauge(CONFIG_RESTART),
+            },
             in_flight: gauge(IN_FLIGHT),
             connections: gauge(CONNECTIONS),
             audit_dropped: registered(&registry, IntCounter::with_opts(AUDIT_DROPPED.opts())),
@@ -278,10 +293,6 @@ impl Metrics {
         self.rules.loaded(sets);
     }
 
-    pub(super) fn config_reloaded(&self, taken: bool) {
-        if taken { self.reloads_taken.inc() } else { self.reloads_rejected.inc() }
-    }
-
     pub(super) fn stage(&self, stage: Stage, seconds: f64) {
         if let Some(histogram) = self.stages.get(stage as usize) {
             histogram.observe(seconds);
@@ -296,6 +307,10 @@ impl Metrics {
         let mut expiring = self.expiring.lock();
         self.read_store(readings);
         self.read_queues(readings);
+        self.upstream_up.reset();
+        for (endpoint, is_up) in &readings.upstreams {
+            self.upstream_up.with_label_values(&[&**endpoint]).set(i64::from(*is_up));
+        }
         let before = std::mem::take(&mut *expiring);
         for expiry in &readings.expiries {
             self.key_expires.with_label_values(&[&*expiry.endpoint, &*expiry.key]).set(expiry.not_after.secs());
@@ -558,6 +573,7 @@ mod tests {
         let queue = QueueReading { endpoint: "shop".into(), queue: "dead", events: 2, oldest: Duration::from_secs(9) };
         metrics.read(&Readings {
             expiries: vec![expiry("shop", "KEY", 1)],
+            upstreams: vec![(Arc::from("shop"), true)],
             queues: vec![queue],
             store_failures: vec![("claim", "timeout", 1)],
             ..Readings::default()

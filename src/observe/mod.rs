@@ -6,6 +6,7 @@ mod deeds;
 pub mod logs;
 pub mod metrics;
 mod record;
+mod reloads;
 mod verdicts;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ pub use deeds::{Action, Delivery, DeliveryEnd};
 pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
+pub use reloads::Reload;
 
 /// The stages of the pipeline, as in `wxgate_stage_seconds{stage}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,6 +119,8 @@ pub struct Readings {
     pub answered_locally: u64,
     /// Ends of the certificates that are trusted.
     pub expiries: Vec<KeyExpiry>,
+    /// Whether the upstream of each endpoint could be connected to at the last try.
+    pub upstreams: Vec<(Arc<str>, bool)>,
     /// How full the queues are.
     pub queues: Vec<QueueReading>,
     /// Rows of queues that did not open, since the start.
@@ -195,9 +199,14 @@ impl Observe {
         self.0.metrics.downloads(mchid)
     }
 
+    /// The gateway starts with a configuration.
+    pub fn config_loaded(&self, now: UnixTime) {
+        self.0.metrics.reloads.started(now);
+    }
+
     /// A reload was taken or rejected.
-    pub fn config_reloaded(&self, taken: bool) {
-        self.0.metrics.config_reloaded(taken);
+    pub fn config_reloaded(&self, reload: Reload, now: UnixTime) {
+        self.0.metrics.reloads.ended(reload, now);
     }
 
     /// These rule sets are at work from now on.

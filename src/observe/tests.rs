@@ -162,9 +162,11 @@ fn an_endpoint_counts_on_over_reloads_and_a_connection_until_it_closes() {
     let observe = Observe::new(&off()).unwrap();
     let before = observe.endpoint(&Arc::from("shop"), "pay-v3");
     assert!(Arc::ptr_eq(&before, &observe.endpoint(&Arc::from("shop"), "pay-v3")));
-    observe.config_reloaded(true);
-    observe.config_reloaded(false);
-    observe.config_reloaded(false);
+    let at = UnixTime::from_secs;
+    observe.config_loaded(at(1));
+    observe.config_reloaded(Reload::Taken { needs_restart: true }, at(2));
+    observe.config_reloaded(Reload::Rejected, at(3));
+    observe.config_reloaded(Reload::Rejected, at(4));
     let open = observe.connection();
     assert!(observe.render().contains("wxgate_connections 1"));
     drop(open);
@@ -174,9 +176,15 @@ fn an_endpoint_counts_on_over_reloads_and_a_connection_until_it_closes() {
         r#"wxgate_config_reloads_total{result="taken"} 1"#,
         r#"wxgate_config_reloads_total{result="rejected"} 2"#,
         "wxgate_audit_dropped_total 0",
+        "wxgate_config_reload_ok 0",
+        "wxgate_config_loaded_timestamp_seconds 2",
+        "wxgate_config_restart_needed 1",
     ] {
         assert!(text.contains(series), "{series} is not in:\n{text}");
     }
+    observe.config_reloaded(Reload::Taken { needs_restart: false }, at(5));
+    let text = observe.render();
+    assert!(text.contains("wxgate_config_reload_ok 1") && text.contains("wxgate_config_restart_needed 0"), "{text}");
 }
 
 fn off() -> AuditSettings {

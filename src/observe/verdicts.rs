@@ -32,14 +32,18 @@ impl RuleMetrics {
         EndpointVerdicts { score: self.scores.with_label_values(&[name]), all: self.clone() }
     }
 
-    /// Tells which sets are at work, and makes the series of their rules, so that a rule's first hit is an increase.
+    /// Tells which sets are at work, and makes the series of their rules, so that a rule's first hit is an increase: in
+    /// shadow too, which an override or a percentage may put any rule into.
     pub(super) fn loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
         self.info.reset();
         for set in sets {
             let version = set.version().to_string();
             self.info.with_label_values(&[&**set.name(), &**set.digest(), &version]).set(1);
             for rule in set.rules() {
-                self.hits.with_label_values(&[&**set.name(), &**rule.id, "enforce"]);
+                for mode in ["enforce", "shadow"] {
+                    self.hits.with_label_values(&[&**set.name(), &**rule.id, mode]);
+                }
+                self.errors.with_label_values(&[&**set.name(), &**rule.id]);
             }
         }
     }

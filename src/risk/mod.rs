@@ -37,7 +37,7 @@ pub use files::Files;
 pub use inquiry::Inquiry;
 pub use load::{Loaded, TestRun, load};
 pub use policy::Policy;
-pub use problem::{Problem, Severity};
+pub use problem::{Problem, Severity, did_you_mean};
 pub use set::{RuleInfo, RuleSet};
 pub use snooze::{LONGEST as LONGEST_SNOOZE, Snooze};
 pub use verdict::{Excepted, Hit, HoldTerms, RuleError, SetStamp, Verdict};

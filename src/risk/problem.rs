@@ -200,7 +200,7 @@ pub(super) fn nearest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
 }
 
 /// "did you mean …", or else `otherwise`.
-pub(super) fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>, otherwise: &str) -> String {
+pub fn did_you_mean<'k>(name: &str, known: impl IntoIterator<Item = &'k str>, otherwise: &str) -> String {
     match nearest(name, known) {
         Some(known) => format!("did you mean `{known}`?"),
         None => otherwise.to_owned(),

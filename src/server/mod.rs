@@ -45,6 +45,8 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// Proxies whose X-Forwarded-For is believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// How long callbacks are still taken after `/readyz` says that none should be sent here.
+    pub shutdown_delay: Duration,
     /// How long a shutdown waits for what is in flight.
     pub shutdown_grace: Duration,
     /// Worker threads; 0: one per core.

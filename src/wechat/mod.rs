@@ -78,7 +78,7 @@ enum VerifiedAs {
 ///
 /// ```compile_fail,E0451
 /// let event: Box<wxgate::event::Event> = todo!();
-/// let forged = wxgate::wechat::Authentic { event, freshness: None, signed_by: todo!(), reply_to: None,
+/// let forged = wxgate::wechat::Authentic { event, freshness: None, signed_by: todo!(), scheme: None, reply_to: None,
 ///     received_body: todo!() };
 /// ```
 #[derive(Debug)]
@@ -87,6 +87,7 @@ pub struct Authentic {
     event: Box<Event>,
     freshness: Option<Freshness>,
     signed_by: Arc<str>,
+    scheme: Option<&'static str>,
     reply_to: Option<message::ReplyTo>,
     received_body: Bytes,
 }
@@ -117,6 +118,12 @@ impl Authentic {
         &self.signed_by
     }
 
+    /// How it was signed, in WeChat's word: `WECHATPAY2-SHA256-RSA2048`, `MD5`, `HMAC-SHA256` or `SHA1`. None if it was
+    /// encrypted and not signed: a refund of WeChat Pay v2.
+    pub fn scheme(&self) -> Option<&'static str> {
+        self.scheme
+    }
+
     /// How what the upstream says goes back to WeChat; none where WeChat asks for an acknowledgement alone.
     pub fn reply_to(&self) -> Option<&message::ReplyTo> {
         self.reply_to.as_ref()
@@ -132,7 +139,8 @@ impl Authentic {
     pub(crate) fn for_test(event: Event, nonce: &str, signed_at: UnixTime) -> Self {
         let received_body = event.body.clone();
         let freshness = Some(Freshness { nonce: nonce.to_owned(), signed_at });
-        Self { event: Box::new(event), freshness, signed_by: Arc::from("TEST"), reply_to: None, received_body }
+        let signed_by = Arc::from("TEST");
+        Self { event: Box::new(event), freshness, signed_by, scheme: None, reply_to: None, received_body }
     }
 }
 

@@ -6,6 +6,7 @@ use wxgate::sim::notify::{Callback, Stamp, signed, unix_now};
 
 use crate::gateway::{Gateway, PATH};
 use crate::http_client;
+use crate::queue::wxgate;
 
 fn with_header(mut callback: Callback, name: &str, value: &str) -> Callback {
     callback.headers.retain(|(have, _)| !have.eq_ignore_ascii_case(name));
@@ -137,6 +138,43 @@ async fn a_forger_is_banned_and_genuine_traffic_of_others_is_not() {
     assert_eq!(last.status, 429);
     assert!(last.head.contains("retry-after: "), "{}", last.head);
     assert_eq!(gateway.shop.deliveries().len(), 0);
+}
+
+#[tokio::test]
+async fn a_ban_is_told_and_lifted_by_the_commands_and_nobody_who_is_exempt_has_one() {
+    let limits = r#"limits = { failures_per_ip = "1/m", ban = "10m" }"#;
+    let gateway = Gateway::with("memory:", limits, wxgate::sim::shop::Behaviour::Healthy).await;
+    let admin = gateway.app.admin_address().unwrap();
+    for _ in 0..3 {
+        gateway.send(&with_header(gateway.site.sign(&gateway.site.event()), "wechatpay-nonce", "changed")).await;
+    }
+    assert_eq!(gateway.deliver(&gateway.site.event()).await.status, 429);
+    let text = std::fs::read_to_string(gateway.site.config()).unwrap();
+    std::fs::write(gateway.site.config(), text.replace("ban = \"10m\"", "ban = \"10m\", total = \"9/s\"")).unwrap();
+    gateway.app.reload(gateway.site.load().endpoints);
+    assert_eq!(gateway.deliver(&gateway.site.event()).await.status, 429, "another limit has changed, not this one");
+
+    let told = wxgate(admin, &["bans", "list"]).await;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.starts_with("127.0.0.1 ") && told.contains("shop-pay"), "{told}");
+    assert_eq!(wxgate(admin, &["bans", "lift", "127.0.0.1"]).await.status.code(), Some(0));
+    assert_eq!(wxgate(admin, &["bans", "lift", "127.0.0.1"]).await.status.code(), Some(1), "nobody is banned");
+    assert_eq!(gateway.deliver(&gateway.site.event()).await.status, 200);
+
+    std::fs::write(gateway.site.config(), text.replace("ban = \"10m\"", "exempt = [\"127.0.0.0/8\"]")).unwrap();
+    gateway.app.reload(gateway.site.load().endpoints);
+    for _ in 0..5 {
+        gateway.send(&with_header(gateway.site.sign(&gateway.site.event()), "wechatpay-nonce", "changed")).await;
+    }
+    assert_eq!(gateway.deliver(&gateway.site.event()).await.status, 200);
+    let (site, _) = gateway.stop().await;
+    let lifts: Vec<_> = site
+        .audit()
+        .iter()
+        .filter(|line| line["action"] == "lift")
+        .map(|line| format!("{} {} {}", line["of"], line["id"], line["result"]))
+        .collect();
+    assert_eq!(lifts, [r#""bans" "127.0.0.1" "done""#, r#""bans" "127.0.0.1" "not-found""#]);
 }
 
 #[tokio::test]

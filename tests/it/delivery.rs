@@ -5,9 +5,9 @@ use std::time::Duration;
 use wxgate::sim::keys::SignedBy;
 use wxgate::sim::notify::unix_now;
 use wxgate::sim::sample::{self, Order};
-use wxgate::sim::shop::Behaviour;
+use wxgate::sim::shop::{Behaviour, Shop};
 
-use crate::gateway::{Gateway, PATH};
+use crate::gateway::{Gateway, PATH, SIGNING, Site};
 use crate::http_client;
 
 #[tokio::test]
@@ -151,4 +151,22 @@ async fn metrics_and_health_are_served() {
     gateway.app.gate().drain();
     assert_eq!(http_client::get(admin, "/readyz").await.status, 503);
     assert_eq!(gateway.deliver(&gateway.site.event()).await.status, 503, "draining");
+}
+
+#[tokio::test]
+async fn an_app_that_cannot_be_connected_to_shows_until_it_can() {
+    let site = Site::new();
+    // Nobody listens there: the address was free a moment ago.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    site.write_config("memory:", gone, "");
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
+    let gateway = Gateway::of(site, shop).await;
+    let admin = gateway.app.admin_address().unwrap();
+    let told = async |line: &str| http_client::get(admin, "/metrics").await.body.lines().any(|one| one == line);
+    assert!(told("wxgate_upstream_up{endpoint=\"shop-pay\"} 1").await, "nothing was tried yet");
+    assert_eq!(gateway.deliver(&gateway.site.event()).await.status, 502);
+    assert!(told("wxgate_upstream_up{endpoint=\"shop-pay\"} 0").await);
+    let _back = Shop::start(&gone.to_string(), SIGNING, Behaviour::Healthy).await.unwrap();
+    assert_eq!(gateway.deliver(&gateway.site.event()).await.status, 200);
+    assert!(told("wxgate_upstream_up{endpoint=\"shop-pay\"} 1").await);
 }

@@ -16,6 +16,7 @@ use wxgate::sim::wechat::{Settings, Wechat};
 
 use crate::gateway::{PATH, SIGNING, Site, send};
 use crate::http_client;
+use crate::process::Process;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -273,4 +274,16 @@ async fn the_command_asks_the_running_gateway_and_knows_the_cache_without_it() {
         (&json["since"], &json["endpoints"][0]["keys"][0]["source"]),
         (&serde_json::Value::Null, &"cache".into())
     );
+}
+
+#[tokio::test]
+async fn a_merchant_without_certificates_and_without_a_public_key_is_told_what_to_do() {
+    let site = Site::new();
+    let wechat = Wechat::start(Settings::local("http://127.0.0.1:9/")).await.unwrap();
+    wechat.list_certificates(Vec::new());
+    write_config(&site, wechat.addr(), SocketAddr::from(([127, 0, 0, 1], 9)), "");
+    let process = Process::start(&site);
+    until("the error", || process.has_logged("every callback is refused")).await;
+    assert!(process.has_logged("\"ERROR\"") && process.has_logged("in keys.public"));
+    process.kill_9();
 }

@@ -26,5 +26,6 @@ mod redis_servers;
 mod replay;
 mod risk;
 mod rotation;
+mod rules;
 mod rules_reload;
 mod shared_queue;

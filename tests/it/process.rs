@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use wxgate::sim::shop::{Behaviour, Shop};
@@ -14,6 +15,8 @@ use crate::http_client;
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
+    admin: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 /// Resident memory of a process.
@@ -34,17 +37,23 @@ impl Process {
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut seen = Vec::new();
-        let address = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("it ended: {seen:#?}")).unwrap();
-            if line.contains("taking callbacks") {
-                let from = line.find("127.0.0.1:").unwrap();
-                break line[from..].split('"').next().unwrap().parse().unwrap();
+        let mut address_after = |message: &str| {
+            loop {
+                let line = lines.next().unwrap_or_else(|| panic!("it ended: {seen:#?}")).unwrap();
+                if line.contains(message) {
+                    let from = line.find("127.0.0.1:").unwrap();
+                    break line[from..].split('"').next().unwrap().parse().unwrap();
+                }
+                seen.push(line);
             }
-            seen.push(line);
         };
+        let address = address_after("\"taking callbacks\"");
+        let admin = address_after("\"admin\"");
         // The pipe must be read on, or the process would block on a full one.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
+        let log = Arc::new(Mutex::new(seen));
+        let further = Arc::clone(&log);
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| further.lock().unwrap().push(line)));
+        Self { child, address, admin, log }
     }
 
     /// What it takes now, and the most that it took, in bytes.
@@ -67,6 +76,11 @@ impl Process {
         self.signal("-TERM");
         let status = tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap();
         assert_eq!(status.code(), Some(0));
+    }
+
+    /// Whether it has said that in its log, without the lines of its start.
+    pub(crate) fn has_logged(&self, words: &str) -> bool {
+        self.log.lock().unwrap().iter().any(|line| line.contains(words))
     }
 
     pub(crate) fn kill_9(mut self) {
@@ -177,6 +191,102 @@ async fn sighup_takes_a_good_file_and_keeps_the_last_good_one_over_a_bad() {
     }
     assert_eq!(send(process.address, &site.sign(&site.event())).await.status, 404);
     process.kill_9();
+}
+
+/// Waits until the metrics hold all of these lines.
+async fn until_told(process: &Process, lines: &[&str]) {
+    let begun = Instant::now();
+    loop {
+        let told = http_client::get(process.admin, "/metrics").await.body;
+        if lines.iter().all(|line| told.lines().any(|one| one == *line)) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{lines:?} is not in\n{told}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn metrics_tell_a_rejected_configuration_and_a_change_that_takes_a_restart_until_they_are_mended() {
+    let site = Site::new();
+    site.write_config("memory:", SocketAddr::from(([127, 0, 0, 1], 9)), "");
+    let process = Process::start(&site);
+    let good = std::fs::read_to_string(site.config()).unwrap();
+    let (ok, bad) = ("wxgate_config_reload_ok 1", "wxgate_config_reload_ok 0");
+    let (waits, waits_not) = ("wxgate_config_restart_needed 1", "wxgate_config_restart_needed 0");
+    until_told(&process, &[ok, waits_not]).await;
+    for (text, lines) in [
+        (good.replace("threads = 2", "threads = 3"), [ok, waits]),
+        (good.replace("threads = 2", "thraeds = 3"), [bad, waits]),
+        (good, [ok, waits_not]),
+    ] {
+        std::fs::write(site.config(), text).unwrap();
+        process.signal("-HUP");
+        until_told(&process, &lines).await;
+    }
+    process.kill_9();
+}
+
+#[tokio::test]
+async fn sigterm_under_load_is_told_by_readyz_first_and_fails_no_callback() {
+    let site = Site::new();
+    let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Slow(Duration::from_millis(100))).await.unwrap();
+    site.write_config("file:store.db", shop.address(), "");
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    std::fs::write(site.config(), text.replace("threads = 2", "threads = 2\nshutdown_delay = \"2s\"")).unwrap();
+    let mut process = Process::start(&site);
+    let ready = async |admin| http_client::get(admin, "/readyz").await.status;
+    assert_eq!(ready(process.admin).await, 200);
+
+    // A load balancer that looks every 500 ms: it sends on until it has seen that the gateway is not ready.
+    let (told, noticed) = tokio::sync::watch::channel(false);
+    let site = Arc::new(site);
+    let mut senders = Vec::new();
+    for _ in 0..4 {
+        let (site, address, noticed) = (Arc::clone(&site), process.address, noticed.clone());
+        senders.push(tokio::spawn(async move {
+            let mut statuses = Vec::new();
+            while !*noticed.borrow() {
+                statuses.push(send(address, &site.sign(&site.event())).await.status);
+            }
+            statuses
+        }));
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    process.signal("-TERM");
+    let begun = Instant::now();
+    while ready(process.admin).await == 200 {
+        assert!(begun.elapsed() < Duration::from_secs(1), "still ready");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(send(process.address, &site.sign(&site.event())).await.status, 200, "not ready, and at work");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    told.send_replace(true);
+    for sender in senders {
+        let statuses = sender.await.unwrap();
+        assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    }
+    let status = tokio::task::spawn_blocking(move || process.child.wait().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(begun.elapsed() >= Duration::from_millis(1900), "the delay was waited for");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let site = Site::new();
+    site.write_config("memory:", SocketAddr::from(([127, 0, 0, 1], 9)), "");
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    std::fs::write(site.config(), text.replace("threads = 2", "threads = 2\nshutdown_delay = \"5m\"")).unwrap();
+    let mut process = Process::start(&site);
+    process.signal("-TERM");
+    let begun = Instant::now();
+    while http_client::get(process.admin, "/readyz").await.status == 200 {
+        assert!(begun.elapsed() < Duration::from_secs(5), "still ready");
+    }
+    process.signal("-INT");
+    let status = tokio::task::spawn_blocking(move || process.child.wait().unwrap()).await.unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use wxgate::sim::shop::{Behaviour, Shop};
 use crate::gateway::{Gateway, SIGNING, Site, send};
 use crate::http_client;
 use crate::process::Process;
+use crate::rules;
 
 /// Waits for a condition; what it is not is told after the deadline.
 async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
@@ -206,7 +207,8 @@ async fn what_is_too_old_is_dead_and_a_redrive_delivers_it_under_its_key() {
 }
 
 /// Runs `wxgate` against the gateway.
-async fn wxgate(admin: SocketAddr, args: &[&str]) -> Output {
+/// A command that asks the gateway of this admin listener.
+pub(crate) async fn wxgate(admin: SocketAddr, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wxgate"));
     command.args(args).args(["--admin", &admin.to_string()]).env_remove("WXGATE_ADMIN_TOKEN");
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
@@ -298,7 +300,11 @@ async fn the_api_asks_for_the_token_and_the_commands_read_it_from_the_configurat
 
 #[tokio::test]
 async fn orders_and_lists_are_registered_by_the_commands_and_looked_up_again() {
-    let gateway = Gateway::start().await;
+    let set = "lists:\n  - { name: blocked, type: string, source: { dynamic: true }, empty: allow }\n\
+               \x20 - { name: known, type: string, source: { inline: [o9] }, empty: allow }\nrules:\n\
+               \x20 - { id: AB-001, title: t, severity: low, reason: r, action: flag, \
+               when: 'has(event.payer.openid) && (event.payer.openid in list.blocked || event.payer.openid in list.known)' }\n";
+    let gateway = rules::judged_by(&[("listed", set)], "").await;
     let admin = gateway.app.admin_address().unwrap();
     let put =
         ["orders", "put", "shop-pay", "order/1", "--amount", "100", "--expires", "2100-01-01T00:00:00Z", "--json"];
@@ -316,6 +322,10 @@ async fn orders_and_lists_are_registered_by_the_commands_and_looked_up_again() {
     assert!(String::from_utf8_lossy(&slip.stderr).contains("no endpoint of this name"), "{slip:?}");
 
     assert_eq!(wxgate(admin, &["lists", "add", "blocked", "o 1"]).await.status.code(), Some(0));
+    for (list, words) in [("blokced", "did you mean `blocked`?"), ("known", "in the files of the rules")] {
+        let slip = wxgate(admin, &["lists", "add", list, "o 1"]).await;
+        assert!(String::from_utf8_lossy(&slip.stderr).contains(words), "{slip:?}");
+    }
     assert_eq!(wxgate(admin, &["lists", "add", "blocked", "o2", "--until", "1"]).await.status.code(), Some(2), "past");
     let (_, page) = api(admin, "GET", "/v1/lists/blocked").await;
     let values = page["values"].as_array().unwrap();

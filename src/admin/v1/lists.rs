@@ -1,5 +1,6 @@
 //! Dynamic lists over the API: values that rules look for, each until a time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -12,6 +13,7 @@ use super::orders::TimeForm;
 use super::query::Query;
 use super::{Who, audit, from_json, not_found, page_limit, register_problem, unavailable};
 use crate::gate::Gate;
+use crate::risk::did_you_mean;
 
 /// How long a value stays if nobody says.
 const USUAL_STAY: Duration = Duration::from_hours(30 * 24);
@@ -23,6 +25,7 @@ struct EntryForm {
 }
 
 pub(super) async fn add(gate: &Gate, who: Who, list: &str, value: &str, body: &[u8]) -> Result<Reply, Problem> {
+    check_list(gate, list)?;
     let entry = if body.is_empty() { EntryForm::default() } else { from_json(body)? };
     let now = gate.clock().now();
     let until = entry.until.map(|time| time.read()).transpose()?.unwrap_or_else(|| now.plus(USUAL_STAY));
@@ -33,6 +36,34 @@ pub(super) async fn add(gate: &Gate, who: Who, list: &str, value: &str, body: &[
     let added = gate.store().list_add(list, value, until).await.map_err(register_problem);
     audit(gate, who, "add", &format!("lists/{list}"), value, &added);
     Ok(reply(StatusCode::OK, &json!({ "list": list, "value": value, "until": rfc3339(until), "new": added? })))
+}
+
+/// A slip in the name would fill a list that no rule ever looks into.
+fn check_list(gate: &Gate, name: &str) -> Result<(), Problem> {
+    let routes = gate.routes();
+    let sets = || routes.endpoints().flat_map(|endpoint| endpoint.policy().sets());
+    let lists = || sets().flat_map(|set| set.lists());
+    match lists().find(|(known, _)| *known == name) {
+        Some((_, None)) => Ok(()),
+        Some((_, Some(_))) => {
+            let message = "this list is kept in the files of the rules: put the value there";
+            Err(Problem::new(StatusCode::CONFLICT, "not-dynamic", message))
+        }
+        None => {
+            let known: BTreeSet<&str> =
+                lists().filter(|(_, entries)| entries.is_none()).map(|(name, _)| name).collect();
+            let hint = if known.is_empty() {
+                "none of them has one with `source: { dynamic: true }`".to_owned()
+            } else {
+                did_you_mean(
+                    name,
+                    known.iter().copied(),
+                    &format!("they have {}", Vec::from_iter(known.clone()).join(", ")),
+                )
+            };
+            Err(not_found(&format!("no rule set that an endpoint names has this list; {hint}")))
+        }
+    }
 }
 
 pub(super) async fn remove(gate: &Gate, who: Who, list: &str, value: &str, asked: Query) -> Result<Reply, Problem> {

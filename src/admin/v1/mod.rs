@@ -2,6 +2,7 @@
 //!
 //! Answers are JSON. What is not done is `{"error":{"code","message"}}`: the code is stable, the message says what to do.
 
+mod bans;
 mod forms;
 mod lists;
 mod orders;
@@ -50,6 +51,10 @@ enum Route {
     Redrive,
     /// `GET /v1/keys`
     Keys,
+    /// `GET /v1/bans`
+    Bans,
+    /// `DELETE /v1/bans/{address}`
+    LiftBan(IpAddr),
     /// `PUT /v1/orders/{endpoint}/{order_no}`
     PutOrder(String, String),
     /// `GET /v1/orders/{endpoint}/{order_no}`
@@ -69,6 +74,8 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     let segments: Vec<&str> = path.strip_prefix("/v1/").unwrap_or_default().split('/').collect();
     match segments.as_slice() {
         ["keys"] => one_of(method, &[(Method::GET, Route::Keys)]),
+        ["bans"] => one_of(method, &[(Method::GET, Route::Bans)]),
+        ["bans", address] => one_of(method, &[(Method::DELETE, Route::LiftBan(bans::address(&word(address)?)?))]),
         ["dead", "redrive"] => one_of(method, &[(Method::POST, Route::Redrive)]),
         ["orders", endpoint] => one_of(method, &[(Method::POST, Route::PutOrders(word(endpoint)?))]),
         ["orders", endpoint, number] => {
@@ -95,8 +102,7 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     }
 }
 
-const HERE: &str =
-    "here are /v1/held, /v1/pending, /v1/dead, /v1/orders, /v1/lists and /v1/keys; docs/admin-api.md has them all";
+const HERE: &str = "here are /v1/held, /v1/pending, /v1/dead, /v1/orders, /v1/lists, /v1/bans and /v1/keys; docs/admin-api.md has them all";
 
 fn queue(name: &str) -> Result<Queue, Problem> {
     Queue::named(name).ok_or_else(|| not_found(HERE))
@@ -142,6 +148,8 @@ async fn act(gate: &Gate, who: Who, request: Request<Incoming>) -> Result<Reply,
         Route::Release(queue, id) => queues::release(gate, who, queue, id, query).await,
         Route::Redrive => queues::redrive(gate, who, query).await,
         Route::Keys => query.finish().map(|()| json(StatusCode::OK, &gate.keys())),
+        Route::Bans => bans::list(gate, query),
+        Route::LiftBan(address) => bans::lift(gate, who, address, query),
         Route::PutOrder(endpoint, number) => orders::put(gate, who, &endpoint, &number, &body).await,
         Route::GetOrder(endpoint, number) => orders::get(gate, &endpoint, &number, query).await,
         Route::PutOrders(endpoint) => orders::put_many(gate, who, &endpoint, &body).await,
@@ -229,6 +237,9 @@ mod tests {
             ("POST", format!("/v1/held/{id}/release"), Route::Release(Queue::Held, row)),
             ("POST", "/v1/dead/redrive".to_owned(), Route::Redrive),
             ("GET", "/v1/keys".to_owned(), Route::Keys),
+            ("GET", "/v1/bans".to_owned(), Route::Bans),
+            ("DELETE", "/v1/bans/192.0.2.7".to_owned(), Route::LiftBan([192, 0, 2, 7].into())),
+            ("DELETE", "/v1/bans/2001:db8::%2F64".to_owned(), Route::LiftBan("2001:db8::".parse().unwrap())),
             ("PUT", "/v1/orders/pay/20%2F1".to_owned(), Route::PutOrder("pay".to_owned(), "20/1".to_owned())),
             ("GET", "/v1/orders/pay/201".to_owned(), Route::GetOrder("pay".to_owned(), "201".to_owned())),
             ("POST", "/v1/orders/pay".to_owned(), Route::PutOrders("pay".to_owned())),

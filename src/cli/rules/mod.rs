@@ -72,6 +72,15 @@ struct Set {
     enforced: usize,
     /// How many are in shadow.
     shadow: usize,
+    /// How many entries of each list were read.
+    lists: Vec<List>,
+}
+
+#[derive(Serialize)]
+struct List {
+    name: String,
+    /// None: it is kept in the gateway's store.
+    entries: Option<usize>,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -124,6 +133,7 @@ fn checked(dir: &Path, now: UnixTime) -> std::io::Result<Checked> {
             rules: set.rules().count(),
             enforced: count(|mode| matches!(mode, Mode::Enforce | Mode::Percent(_))),
             shadow: count(|mode| mode == Mode::Shadow),
+            lists: set.lists().map(|(name, entries)| List { name: name.to_owned(), entries }).collect(),
         }
     });
     Ok(Checked {
@@ -160,16 +170,25 @@ impl Checked {
 
 impl Set {
     fn text(&self) -> String {
-        let Self { name, version, schema, digest, rules, enforced, shadow } = self;
+        let Self { name, version, schema, digest, rules, enforced, shadow, lists } = self;
         let rules = several(*rules, "rule");
-        format!(
+        let mut text = format!(
             "{name} version {version} ({schema}): {rules}, {enforced} enforced, {shadow} in shadow; digest {digest}"
-        )
+        );
+        for List { name, entries } in lists {
+            let held = entries.map_or_else(|| "kept in the store".to_owned(), |read| several(read, "entry"));
+            text.push_str(&format!("\n  list {name}: {held}"));
+        }
+        text
     }
 }
 
 fn several(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+    match (number, what) {
+        (1, _) => format!("1 {what}"),
+        (_, "entry") => format!("{number} entries"),
+        (_, _) => format!("{number} {what}s"),
+    }
 }
 
 fn explain(code: &str) -> Exit {
@@ -199,6 +218,14 @@ mod tests {
         let text = checked.text(false);
         assert!(checked.ok, "{text}");
         assert!(text.contains("payment-core version 1 (pay-v3): 7 rules, 6 enforced, 1 in shadow; digest "), "{text}");
+        for list in [
+            "our_mchids: 1 entry",
+            "our_appids: 2 entries",
+            "wx_ranges: 2 entries",
+            "blocked_openids: kept in the store",
+        ] {
+            assert!(text.contains(&format!("\n  list {list}\n")), "{list} is not in\n{text}");
+        }
         assert!(checked.text(true).contains("passed  payment-core WXP-1001: one fen short"));
         let json = serde_json::to_value(&checked).unwrap();
         assert_eq!(json["ok"], true);

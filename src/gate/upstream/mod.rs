@@ -196,6 +196,11 @@ impl Upstream {
         self.timeout
     }
 
+    /// Whether one of its targets could be connected to at the last try, or none was tried yet.
+    pub fn is_up(&self) -> bool {
+        self.targets.iter().any(|target| target.down_until.load(Ordering::Relaxed) == 0)
+    }
+
     /// When WeChat is answered.
     pub fn ack(&self) -> Ack {
         self.ack

@@ -56,7 +56,7 @@ pub enum Fact<'e> {
     /// The event does not have it.
     #[default]
     Absent,
-    /// A number, an amount in fen, a time or duration in milliseconds, a date as 20260301.
+    /// A number, an amount in fen, a time or duration in milliseconds, a date as 20260301, a truth as 1 or 0.
     Int(i64),
     /// A text.
     Text(&'e str),

@@ -1,5 +1,5 @@
 //! The table of fields. Which kinds surely carry a field follows protocol 1.11; what is only said in prose there, or
-//! not by all products that share a type, is `perhaps`.
+//! not by all products that share a type, or not by WeChat Pay v2, is `perhaps`.
 
 use core::net::IpAddr;
 
@@ -36,7 +36,7 @@ const fn around(path: &'static str, ty: Type, presence: Presence, source: Source
 }
 
 /// How many fields there are.
-pub const FIELD_COUNT: usize = 49;
+pub const FIELD_COUNT: usize = 51;
 
 /// Every field, in the order of the reference.
 pub static FIELDS: [Field; FIELD_COUNT] = [
@@ -185,6 +185,20 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
         "Whom an event without payer is about; the sender of a message.",
     )),
     event(
+        "event.account",
+        Type::Text,
+        perhaps(Kinds::PUSH),
+        |e| Fact::text(e.account.as_deref()),
+        "The account that a message was sent to (ToUserName); of an authorisation the authoriser's app id.",
+    ),
+    event(
+        "event.is_test",
+        Type::Bool,
+        Always,
+        |e| Fact::Int(i64::from(e.is_test)),
+        "Whether WeChat says that it is a trial: virtual payment's sandbox, or a mocked push. Deliver no goods for it.",
+    ),
+    event(
         "event.attach",
         Type::Text,
         perhaps(PAID.or(COMBINED).or(OTHERS)),
@@ -208,9 +222,9 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
     event(
         "event.amount.payer_total",
         Type::Fen,
-        mostly(PAID.or(REFUNDED), OTHERS),
+        mostly(PAID, REFUNDED.or(OTHERS)),
         |e| Fact::int(e.amount_payer_total),
-        "What the user paid, after coupons.",
+        "What the user paid, after coupons; a refund of v2 does not tell it.",
     ),
     event(
         "event.amount.refund",
@@ -222,9 +236,9 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
     event(
         "event.amount.payer_refund",
         Type::Fen,
-        mostly(REFUNDED, OTHERS),
+        perhaps(REFUNDED.or(OTHERS)),
         |e| Fact::int(e.amount_payer_refund),
-        "What the user gets back, after coupons.",
+        "What the user gets back, after coupons; not every refund of v2 tells it.",
     ),
     event(
         "event.amount.transfer",
@@ -298,7 +312,13 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
         Source::Around(|a| Fact::ip(a.client_ip)),
         "Who sent the callback: the peer, or whom a trusted proxy names.",
     ),
-    around("http.method", Type::Text, Always, Source::Around(|a| Fact::Text(a.method)), "The request's method."),
+    around(
+        "http.method",
+        Type::Text,
+        Always,
+        Source::Around(|a| Fact::Text(a.method)),
+        "The request's method. Events come by `POST`.",
+    ),
     around(
         "http.path",
         Type::Text,
@@ -311,7 +331,7 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
         Type::Text,
         Optional,
         Source::Around(|a| Fact::text(a.scheme)),
-        "How the callback was signed.",
+        "How the callback was signed: `WECHATPAY2-SHA256-RSA2048`, of v2 `MD5` or `HMAC-SHA256`, of pushes `SHA1`. A refund of v2 is not.",
     ),
     around(
         "verify.serial",

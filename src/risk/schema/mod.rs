@@ -123,6 +123,13 @@ impl Family {
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
+    /// Whether a set that is written for it may judge events of `other`. Both protocols of WeChat Pay tell of the same kinds
+    /// of event and fill the same fields; what is sure of a kind is sure in both.
+    pub fn serves(self, other: Self) -> bool {
+        let is_pay = |family| matches!(family, Self::PayV3 | Self::PayV2);
+        self == Self::Any || self == other || (is_pay(self) && is_pay(other))
+    }
+
     /// The kinds of event that it has.
     pub const fn kinds(self) -> Kinds {
         match self {

@@ -85,6 +85,7 @@ fn assemble(
         wants: wants(&rules, &counters, |rule| rule.mode != crate::risk::file::Mode::Off),
         wants_of_all: wants(&rules, &counters, |_| true),
         members: lists.iter().map(|list| Arc::clone(&list.members)).collect(),
+        entries: lists.iter().map(|list| list.entries).collect(),
         lists: lists.into_iter().map(|list| list.name).collect(),
         counters,
         rules,

@@ -28,8 +28,8 @@ pub(super) fn add<'d>(
             findings.add(Code::Duplicate, def.name.at, problem.message, "give one of them another name");
             continue;
         }
-        let members = members(def, findings);
-        lists.push(List { name: def.name.value.clone(), members: Arc::new(members) });
+        let (members, entries) = members(def, findings);
+        lists.push(List { name: def.name.value.clone(), entries, members: Arc::new(members) });
     }
     lists
 }
@@ -42,13 +42,14 @@ fn element(of: ListType) -> Element {
     }
 }
 
-fn members(def: &ListDef, findings: &mut Findings<'_>) -> Members {
+/// The members, and how many entries they were read from; none: they are in the store.
+fn members(def: &ListDef, findings: &mut Findings<'_>) -> (Members, Option<usize>) {
     let values = match &def.source {
-        ListSource::Dynamic => return Members::InStore,
+        ListSource::Dynamic => return (Members::InStore, None),
         ListSource::Inline(values) => values.clone(),
         ListSource::File(path) => match from_file(path, findings) {
             Some(values) => values,
-            None => return read(def.of, &[], findings),
+            None => return (read(def.of, &[], findings), Some(0)),
         },
     };
     if values.is_empty() && !def.may_be_empty {
@@ -64,7 +65,7 @@ fn members(def: &ListDef, findings: &mut Findings<'_>) -> Members {
             "add its values, or write `empty: allow` if rules mean well without",
         );
     }
-    read(def.of, &values, findings)
+    (read(def.of, &values, findings), Some(values.len()))
 }
 
 /// Values of a text file: one a line; what follows a `#` is a comment.

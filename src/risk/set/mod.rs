@@ -41,6 +41,8 @@ pub struct RuleSet {
     pub(super) digest: Arc<str>,
     /// Names of lists by index.
     pub(super) lists: Vec<String>,
+    /// How many entries of each were read, in the same order; none: it is kept in the store.
+    pub(super) entries: Vec<Option<usize>>,
     /// Their members, in the same order.
     pub(super) members: Vec<Arc<Members>>,
     pub(super) counters: Vec<Counter>,
@@ -73,6 +75,8 @@ pub(super) struct Wants {
 #[derive(Clone, Debug)]
 pub(super) struct List {
     pub(super) name: String,
+    /// How many entries were read, repeated ones too; none: it is kept in the store.
+    pub(super) entries: Option<usize>,
     pub(super) members: Arc<Members>,
 }
 
@@ -160,6 +164,11 @@ impl RuleSet {
     /// What it was made of, over all bytes that matter to it: its file, what it includes, its lists and overrides.
     pub fn digest(&self) -> &Arc<str> {
         &self.digest
+    }
+
+    /// Its lists by name, each with how many entries were read; none: it is kept in the store.
+    pub fn lists(&self) -> impl Iterator<Item = (&str, Option<usize>)> {
+        self.lists.iter().map(String::as_str).zip(self.entries.iter().copied())
     }
 
     /// Id, title, importance and mode of each rule.

@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::risk::code::Code;
 use crate::risk::expr::{Scope, Want};
 use crate::risk::file::{Action, ExceptionDef, Mode, RuleDef};
-use crate::risk::problem::{Findings, did_you_mean};
+use crate::risk::problem::{Findings, did_you_mean, quoted};
 
 /// Makes a rule of what its file says.
 pub(super) fn build(
@@ -21,6 +21,7 @@ pub(super) fn build(
     findings: &mut Findings<'_>,
 ) -> Option<Rule> {
     effects(def, findings);
+    exception_names(def, findings);
     let when = expression::compile(&def.when, scope, Want::Condition, &[], findings)?;
     let message = match &def.message {
         Some(message) => Some(Message::read(message, scope, &when, findings)?),
@@ -102,6 +103,22 @@ fn effects(def: &RuleDef, findings: &mut Findings<'_>) {
             message,
             "add `only: [velocity]`: the categories or rules whose hits it removes",
         );
+    }
+}
+
+/// Exceptions are told and counted by their names.
+fn exception_names(def: &RuleDef, findings: &mut Findings<'_>) {
+    for (at, exception) in def.exceptions.iter().enumerate() {
+        let name = &exception.name;
+        if def.exceptions.iter().take(at).any(|before| before.name.value == name.value) {
+            let message = format!("rule {} has two exceptions {}", def.id.value, quoted(&name.value));
+            findings.add(
+                Code::Duplicate,
+                name.at,
+                message,
+                "give one of them another name: what each spared is counted by it",
+            );
+        }
     }
 }
 

@@ -185,9 +185,8 @@ fn wanted(ty: Type) -> &'static str {
         Type::Duration => "a duration like 10m",
         Type::Ip => "an address",
         Type::List(_) => "a sequence of texts",
-        Type::Bool | Type::Int | Type::Text | Type::Date | Type::Cidr | Type::Enum(_) | Type::Ratio | Type::Group => {
-            ty.name()
-        }
+        Type::Bool => "`true` or `false`",
+        Type::Int | Type::Text | Type::Date | Type::Cidr | Type::Enum(_) | Type::Ratio | Type::Group => ty.name(),
     }
 }
 
@@ -206,9 +205,10 @@ fn value(ty: Type, node: &Node) -> Option<Owned> {
         Type::Text => Some(Owned::Text(text.clone())),
         Type::Enum(of) => Some(Owned::Member(of.code(text), text.clone())),
         Type::Ip => text.parse().ok().map(Owned::Ip),
+        Type::Bool => text.parse().ok().map(|truth: bool| Owned::Int(i64::from(truth))),
         Type::Time => moment(text).map(|at| Owned::Int(at.millis())),
         Type::Duration => duration(text).and_then(|span| i64::try_from(span.as_millis()).ok()).map(Owned::Int),
-        Type::Bool | Type::Date | Type::Cidr | Type::Ratio | Type::List(_) | Type::Group => None,
+        Type::Date | Type::Cidr | Type::Ratio | Type::List(_) | Type::Group => None,
     }
 }
 

@@ -33,6 +33,8 @@ use sealed::Head;
 
 /// Longest echostr in bytes. WeChat's have 19 digits.
 const MAX_ECHO: usize = 256;
+/// How every push is signed (protocol 3.2), plain or encrypted. No push says so itself.
+const SCHEME: &str = "SHA1";
 
 /// How WeChat's console is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +158,7 @@ impl Message {
                     event: Box::new(content.event),
                     freshness: self.single_use.then_some(Freshness { nonce: signature, signed_at: head.signed_at }),
                     signed_by: signer.into_name(),
+                    scheme: Some(SCHEME),
                     reply_to: Some(reply_to),
                     received_body: body,
                 })
@@ -207,6 +210,7 @@ pub(super) fn open(
         event: Box::new(content.event),
         freshness: single_use.then_some(Freshness { nonce: verified.signature, signed_at }),
         signed_by: verified.signer.into_name(),
+        scheme: Some(SCHEME),
         reply_to: Some(reply_to),
         received_body: verified.body,
     })

@@ -28,6 +28,7 @@ use crate::clock::UnixTime;
 use crate::event::Event;
 use crate::reason::Reason;
 use fields::Fields;
+use sign::Algorithm;
 
 /// The members that name the merchant and the app: each that is there must be the endpoint's. Partners' `sub_` members
 /// name others.
@@ -90,8 +91,8 @@ pub(super) struct Verified {
 /// What shows that it is WeChat's.
 #[derive(Debug)]
 enum Proof {
-    /// The signature over the members. Holds them as JSON.
-    Signature(Bytes),
+    /// The signature over the members, by which algorithm. Holds them as JSON.
+    Signature(Bytes, Algorithm),
     /// That this was encrypted with the key.
     Encryption(Bytes),
 }
@@ -253,27 +254,28 @@ impl PayV2 {
             let (plaintext, signed_by) = self.decrypt(&fields)?;
             (Proof::Encryption(plaintext), signed_by)
         } else {
-            let signed_by = sign::check(&fields, &self.api_v2, self.sign_type)?;
-            (Proof::Signature(root.to_json().into()), signed_by)
+            let (place, algorithm) = sign::check(&fields, &self.api_v2, self.sign_type)?;
+            (Proof::Signature(root.to_json().into(), algorithm), signed_by(place, algorithm.name()))
         };
         Ok(Verified { now, fields, proof, signed_by, body })
     }
 
     pub(super) fn open(&self, verified: Verified) -> Result<Authentic, OpenError> {
         let Verified { now, fields, proof, signed_by, body } = verified;
-        let event = match proof {
-            Proof::Signature(json) => notice::signed_event(&fields, json)?,
+        let (event, scheme) = match proof {
+            Proof::Signature(json, algorithm) => (notice::signed_event(&fields, json)?, Some(algorithm.name())),
             Proof::Encryption(plaintext) => {
                 let root = xml::read(&plaintext)?;
                 if root.name() != "root" {
                     return Err(OpenError::Root);
                 }
-                notice::refund_event(&fields, &Fields::of(&root)?, root.to_json().into())?
+                (notice::refund_event(&fields, &Fields::of(&root)?, root.to_json().into())?, None)
             }
         };
         self.owns(&fields)?;
         self.is_recent(&event, now)?;
-        Ok(Authentic { event: Box::new(event), freshness: None, signed_by, reply_to: None, received_body: body })
+        let event = Box::new(event);
+        Ok(Authentic { event, freshness: None, signed_by, scheme, reply_to: None, received_body: body })
     }
 
     /// The newest key first. A wrong key passes the padding once in 256 times, so that what it gives must look like XML.

@@ -1,8 +1,6 @@
 //! The signature, which stands in the body among what it signs (protocol 2.2). The algorithm is the endpoint's to decide,
 //! never the message's.
 
-use std::sync::Arc;
-
 use super::fields::Fields;
 use super::{SignType, VerifyError};
 use crate::wechat::crypto;
@@ -51,8 +49,12 @@ impl SignType {
     }
 }
 
-/// Checks `sign` and says which key and algorithm it is by.
-pub(super) fn check(fields: &Fields, keys: &[ApiV2Key], sign_type: SignType) -> Result<Arc<str>, VerifyError> {
+/// Checks `sign` and says which key, by its place, and which algorithm it is by.
+pub(super) fn check(
+    fields: &Fields,
+    keys: &[ApiV2Key],
+    sign_type: SignType,
+) -> Result<(usize, Algorithm), VerifyError> {
     let sign = fields.get("sign").ok_or(VerifyError::Unsigned)?;
     let named = match fields.get("sign_type") {
         None => None,
@@ -63,8 +65,8 @@ pub(super) fn check(fields: &Fields, keys: &[ApiV2Key], sign_type: SignType) -> 
         }
     };
     let is_meant = |algorithm: &Algorithm| named.map_or(sign_type.allows(*algorithm), |named| named == *algorithm);
-    if let Some((place, algorithm)) = signer(fields, keys, sign, Algorithm::ALL.into_iter().filter(is_meant)) {
-        return Ok(super::signed_by(place, algorithm.name()));
+    if let Some(signer) = signer(fields, keys, sign, Algorithm::ALL.into_iter().filter(is_meant)) {
+        return Ok(signer);
     }
     // Refused in any case. That it is by the other algorithm is the commonest mistake of a configuration.
     let others = Algorithm::ALL.into_iter().filter(|algorithm| !is_meant(algorithm));

@@ -152,8 +152,7 @@ fn the_signatures_of_the_documentation_come_out() {
             params.iter().map(|(name, value)| format!("<{name}>{}</{name}>", value.as_str().unwrap())).collect();
         let document = format!("<xml>{}</xml>", members.concat());
         let fields = Fields::of(&xml::read(document.as_bytes()).unwrap()).unwrap();
-        let algorithm =
-            if vector["input"]["sign_type"] == "MD5" { sign::Algorithm::Md5 } else { sign::Algorithm::HmacSha256 };
+        let algorithm = if vector["input"]["sign_type"] == "MD5" { Algorithm::Md5 } else { Algorithm::HmacSha256 };
         let sign = algorithm.sign(&key(vector["input"]["api_key"].as_str().unwrap()), &fields);
         assert_eq!(vector["expect"]["sign"], sign, "{}", vector["name"]);
     }
@@ -322,6 +321,8 @@ fn the_endpoint_decides_the_algorithm_and_the_operator_learns_which_it_was() {
         (SignType::Either, &hmac, Ok("keys.api_v2[0] HMAC-SHA256")),
     ] {
         let end = end(sign_type, body);
+        let scheme = signed_by.ok().and_then(|by| by.split(' ').nth(1));
+        assert_eq!(end.as_ref().ok().and_then(Authentic::scheme), scheme, "{sign_type:?}");
         assert_eq!(
             end.map(|authentic| authentic.signed_by().to_string()),
             signed_by.map(str::to_owned),

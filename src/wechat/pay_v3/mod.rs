@@ -180,6 +180,7 @@ impl PayV3 {
             event: Box::new(event),
             freshness: Some(Freshness { nonce: screened.nonce().to_owned(), signed_at: screened.signed_at() }),
             signed_by: Arc::clone(screened.key_id()),
+            scheme: Some(screen::RSA),
             reply_to: None,
             received_body: body,
         })

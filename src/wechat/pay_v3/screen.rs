@@ -20,7 +20,7 @@ pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("wechatpay-sign
 pub(super) const SIGNATURE_TYPE: HeaderName = HeaderName::from_static("wechatpay-signature-type");
 
 /// The one type of signature that is supported; also meant where none is named (protocol 1.2).
-const RSA: &[u8] = b"WECHATPAY2-SHA256-RSA2048";
+pub(super) const RSA: &str = "WECHATPAY2-SHA256-RSA2048";
 /// What WeChat's signature probes begin with (protocol 1.6).
 pub(super) const PROBE: &[u8] = b"WECHATPAY/SIGNTEST/";
 /// Longest values in bytes. WeChat's nonces have 32, its ids 45; the signature of the largest key has 684.
@@ -217,7 +217,9 @@ pub(super) fn is_rsa(headers: &HeaderMap) -> Result<(), ScreenError> {
     let mut types = headers.get_all(SIGNATURE_TYPE).iter();
     match (types.next(), types.next()) {
         (_, Some(_)) => Err(ScreenError::Repeated(SIGNATURE_TYPE)),
-        (Some(named), None) if !named.is_empty() && named.as_bytes() != RSA => Err(ScreenError::SignatureType),
+        (Some(named), None) if !named.is_empty() && named.as_bytes() != RSA.as_bytes() => {
+            Err(ScreenError::SignatureType)
+        }
         (_, None) => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Checked, Checker, Inside};
 use crate::risk::expr::known::{Known, Presentness};
-use crate::risk::expr::node::{Bool, Fraction, Ip, Lowered, Num, Text};
+use crate::risk::expr::node::{Bool, Compare, Fraction, Ip, Lowered, Num, Text};
 use crate::risk::expr::parse::Node;
 use crate::risk::expr::scope::ROOTS;
 use crate::risk::expr::{Code, CounterType, ExprProblem, Span};
@@ -102,6 +102,7 @@ impl Checker<'_> {
             Type::Text => Lowered::Text(Text::Field(id, site)),
             Type::Enum(of) => Lowered::Member(of, Text::Field(id, site)),
             Type::Ip => Lowered::Ip(Ip::Field(id, site)),
+            Type::Bool => Lowered::Bool(Bool::Field(id, Compare::NotEqual, 0, site)),
             Type::List(_) => {
                 let problem = ExprProblem::new(Code::TypeMismatch, span, "a list has no value of its own");
                 return self.tell(problem.suggest(format!("look into it: `x in {}`", field.path)));

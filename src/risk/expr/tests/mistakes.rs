@@ -21,7 +21,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "event",
         "event",
-        "`event` is a group of fields; it has kind, type, id, create_time, subject, mchid, appid, sub_mchid, out_trade_no, out_refund_no, out_bill_no, transaction_id, refund_id, transfer_bill_no, trade_state, refund_status, state, trade_type, bank_type, payer.openid, openid, attach, success_time, amount.total, amount.payer_total, amount.refund, amount.payer_refund, amount.transfer, amount.currency",
+        "`event` is a group of fields; it has kind, type, id, create_time, subject, mchid, appid, sub_mchid, out_trade_no, out_refund_no, out_bill_no, transaction_id, refund_id, transfer_bill_no, trade_state, refund_status, state, trade_type, bank_type, payer.openid, openid, account, is_test, attach, success_time, amount.total, amount.payer_total, amount.refund, amount.payer_refund, amount.transfer, amount.currency",
     ),
     (
         "event.amount",

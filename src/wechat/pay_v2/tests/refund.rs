@@ -20,6 +20,7 @@ fn a_refund_speaks_in_the_words_of_apiv3_and_its_envelope_is_not_believed() {
     assert_eq!(event.success_time, Some(UnixTime::from_secs(1_542_615_853)));
     assert_eq!(event.mchid.as_deref(), Some("10000100"));
     assert_eq!(&**refund.signed_by(), "keys.api_v2[0] AES-256-ECB");
+    assert_eq!(refund.scheme(), None, "nobody signed it");
     let closed = judge_case(case("v2-refund-close")).unwrap().event().clone();
     assert_eq!((closed.kind.as_str(), closed.refund_status.as_deref()), ("wechatpay.refund.closed", Some("CLOSED")));
     assert!(closed.success_time.is_none() && closed.id.ends_with("-REFUNDCLOSE"));
