@@ -251,8 +251,8 @@ fn every_fuzz_target_is_documented_and_run_and_every_finding_has_its_test() {
         );
     }
     for row in table(&text, "| found by | what | test |") {
-        let (file, test) = row[2].split_once(": ").unwrap();
-        let name = format!("fn {}(", quoted(test)[0]);
-        assert!(read(quoted(file)[0]).contains(&name), "{row:?}");
+        let (file, name) = row[2].split_once(": ").unwrap();
+        let function = format!("fn {}(", quoted(name)[0]);
+        assert!(read(quoted(file)[0]).contains(&function), "{row:?}");
     }
 }

@@ -18,7 +18,8 @@ static SITE: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
     }
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules/payment-core.yaml");
     fs::create_dir_all(site.join("rules")).expect("a place for the rules");
-    fs::write(site.join("rules/shop.yaml"), fs::read(rules).expect("the starter rules")).expect("a place for the rules");
+    fs::write(site.join("rules/shop.yaml"), fs::read(rules).expect("the starter rules"))
+        .expect("a place for the rules");
     site
 });
 

@@ -146,6 +146,9 @@ async fn rules_edited_under_load_fail_no_callback_and_each_sees_one_version_whol
     for sender in senders {
         sent += sender.await.unwrap();
     }
+    let metrics = http_client::get(edited.admin, "/metrics").await.body;
+    let at_work = metrics.lines().filter(|line| line.starts_with("wxgate_rules_info{") && line.ends_with(" 1"));
+    assert_eq!(at_work.count(), 2, "one version of each set, and no version before it");
     let (taken, rejected) = edited.reloads().await;
     assert!(taken >= 16 && rejected >= 8, "{taken} taken, {rejected} not");
     let Edited { site, process, .. } = edited;

@@ -117,12 +117,14 @@ fn push_endpoint(site: &Site, shop: SocketAddr, name: &str, family: Family, mode
     )
 }
 
-/// Sends all of them one after the other and compares the audit with what they should have come to.
-async fn all_are_refused(target: Target, shots: &[Shot]) {
+/// Sends all of them one after the other, compares the audit with what they should have come to, and gives the answers.
+async fn all_are_refused(target: Target, shots: &[Shot]) -> Vec<Response> {
     target.serves().await;
+    let mut answers = Vec::new();
     for shot in shots {
         let answer = target.refuses(shot).await;
         assert!(answer.body.len() <= 256, "{}: an answer without end", shot.name);
+        answers.push(answer);
     }
     assert!(target.shop.take_deliveries().is_empty(), "something reached the app");
     target.serves().await;
@@ -136,6 +138,7 @@ async fn all_are_refused(target: Target, shots: &[Shot]) {
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(reasons.len(), shots.len() + 6, "one record for each");
+    answers
 }
 
 /// What a burst of the largest and worst bodies leaves behind.
