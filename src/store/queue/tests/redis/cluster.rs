@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::store::redis::servers::groups::{Cluster, Watched};
-use crate::store::redis::servers::wait_until;
 
 /// A Cluster that the tests of this process share.
 fn cluster() -> Arc<Cluster> {
