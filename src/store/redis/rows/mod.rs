@@ -22,7 +22,7 @@
 //! One tag and not one for each endpoint, because an id is unique over all queues, a list runs over all endpoints, a
 //! queue's bound is one number, and a row is found by its id alone: over several slots each of these would be several
 //! steps that a crash can come between. The price is that all queues share one core of one Redis, however many nodes the
-//! Cluster has: docs/decisions/0005-queues-in-one-slot.md.
+//! Cluster has: docs/decisions/0006-queues-in-one-slot.md.
 //!
 //! # What differs from the other engines
 //!

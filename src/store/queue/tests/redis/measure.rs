@@ -1,4 +1,4 @@
-//! What a waiting event costs Redis: the measurement of docs/decisions/0005-queues-in-one-slot.md. Not part of a test run.
+//! What a waiting event costs Redis: the measurement of docs/decisions/0006-queues-in-one-slot.md. Not part of a test run.
 
 #![allow(clippy::cast_precision_loss, reason = "ratios, to two digits")]
 
