@@ -70,10 +70,7 @@ pub(super) struct RedisEngine {
 impl RedisEngine {
     /// Looks at the settings only: Redis is looked for in the background, and may come later.
     pub(super) fn open(settings: &RedisSettings, clock: &Clock) -> Result<Self, OpenError> {
-        let times = match clock {
-            Clock::System => Times::Server,
-            Clock::Manual(_) => Times::Given,
-        };
+        let times = if matches!(clock, Clock::Manual(_)) { Times::Given } else { Times::Server };
         let mut first = [0; 8];
         aws_lc_rs::rand::fill(&mut first)
             .map_err(|_| OpenError::Redis { cause: "the system gives no random numbers".to_owned() })?;
