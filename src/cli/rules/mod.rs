@@ -217,7 +217,7 @@ mod tests {
         let checked = checked(&dir, NOW).unwrap();
         let text = checked.text(false);
         assert!(checked.ok, "{text}");
-        assert!(text.contains("payment-core version 1 (pay-v3): 7 rules, 6 enforced, 1 in shadow; digest "), "{text}");
+        assert!(text.contains("payment-core version 1 (pay-v3): 8 rules, 7 enforced, 1 in shadow; digest "), "{text}");
         for list in [
             "our_mchids: 1 entry",
             "our_appids: 2 entries",
