@@ -61,7 +61,8 @@ pub struct Event {
     pub attach: Option<String>,
     /// When the payment or refund succeeded.
     pub success_time: Option<UnixTime>,
-    /// `amount.total` of an order in fen, or `amount` where that is the number itself.
+    /// `amount.total` of an order in fen, or `amount` where that is the number itself; of a combined one what its orders come
+    /// to together, if each of them tells.
     pub amount_total: Option<i64>,
     /// `amount.payer_total` in fen: after coupons.
     pub amount_payer_total: Option<i64>,

@@ -48,15 +48,15 @@ impl Source {
 /// A time, in nanoseconds, for each of at most [`MAX_ADDRESSES`] sources. The later a time, the more it is worth: it is a
 /// longer ban, a rate further overspent, or a more recent sign of life. Cloning shares it.
 #[derive(Clone, Default)]
-pub(super) struct Bounded(Arc<Shards>);
+pub(super) struct Bounded(Arc<Shared>);
 
-struct Shards {
+struct Shared {
     shards: [Mutex<HashMap<Source, u64, RandomState>>; SHARDS],
     hasher: RandomState,
     len: AtomicUsize,
 }
 
-impl Default for Shards {
+impl Default for Shared {
     fn default() -> Self {
         let hasher = RandomState::new();
         Self {

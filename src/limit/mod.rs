@@ -154,12 +154,11 @@ impl<C: Clock + Clone> Limits<C> {
             Some(before) => before.total.clone(),
             None => settings.total.map(of_endpoint),
         };
-        let (failures, spent) = match same(|settings| settings.failures_per_ip) {
-            Some(before) => (before.failures.clone(), before.spent.clone()),
-            None => {
-                let spent = Bounded::default();
-                (settings.failures_per_ip.map(|rate| by_address(rate, spent.clone())), spent)
-            }
+        let (failures, spent) = if let Some(before) = same(|settings| settings.failures_per_ip) {
+            (before.failures.clone(), before.spent.clone())
+        } else {
+            let spent = Bounded::default();
+            (settings.failures_per_ip.map(|rate| by_address(rate, spent.clone())), spent)
         };
         let (bans, proven) = match before {
             Some(before) if failures.is_some() => (before.bans.clone(), before.proven.clone()),

@@ -23,14 +23,20 @@ pub struct JsonError {
     column: usize,
 }
 
-/// Where a value stands: the names of the object members that lead to it, from the outermost in. Values inside arrays
-/// are checked, but stand nowhere.
+/// Where a value stands: the names of the object members that lead to it, from the outermost in. Of arrays only those
+/// count that are members of the document; values inside others are checked, but stand nowhere.
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
     /// A member of the document itself.
     Top(&'a str),
     /// A member of an object that is a member of the document.
     In(&'a str, &'a str),
+    /// An element of an array that is a member of the document.
+    Each(&'a str),
+    /// A member of such an element.
+    OfEach(&'a str, &'a str),
+    /// A member of an object that is a member of such an element.
+    InEach(&'a str, &'a str, &'a str),
     /// The document, or anything deeper.
     Elsewhere,
 }
@@ -157,10 +163,11 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
         self.scalar()?;
         let depth = self.inside().ok_or_else(|| self.refuse("nested too deep"))?;
         self.take.other(self.at);
-        while items
-            .next_element_seed(Value { take: &mut *self.take, at: At::Elsewhere, depth, fault: self.fault })?
-            .is_some()
-        {}
+        let at = match self.at {
+            At::Top(list) => At::Each(list),
+            At::In(..) | At::Each(_) | At::OfEach(..) | At::InEach(..) | At::Elsewhere => At::Elsewhere,
+        };
+        while items.next_element_seed(Value { take: &mut *self.take, at, depth, fault: self.fault })?.is_some() {}
         Ok(())
     }
 
@@ -172,7 +179,9 @@ impl<'de, T: Take<'de>> Visitor<'de> for Value<'_, T> {
             let at = match (self.depth, self.at) {
                 (0, _) => At::Top(&name),
                 (_, At::Top(parent)) => At::In(parent, &name),
-                (_, At::In(..) | At::Elsewhere) => At::Elsewhere,
+                (_, At::Each(list)) => At::OfEach(list, &name),
+                (_, At::OfEach(list, parent)) => At::InEach(list, parent, &name),
+                (_, At::In(..) | At::InEach(..) | At::Elsewhere) => At::Elsewhere,
             };
             members.next_value_seed(Value { take: &mut *self.take, at, depth, fault: self.fault })?;
             if !names.insert(name) {
@@ -257,6 +266,9 @@ mod tests {
         match at {
             At::Top(name) => name.to_owned(),
             At::In(parent, name) => format!("{parent}.{name}"),
+            At::Each(list) => format!("{list}[]"),
+            At::OfEach(list, name) => format!("{list}[].{name}"),
+            At::InEach(list, parent, name) => format!("{list}[].{parent}.{name}"),
             At::Elsewhere => "-".to_owned(),
         }
     }

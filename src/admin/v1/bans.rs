@@ -21,7 +21,7 @@ pub(super) fn list(gate: &Gate, mut asked: Query) -> Result<Reply, Problem> {
         endpoint.limits().bans().into_iter().map(move |ban| (ban, name.clone())).collect::<Vec<_>>()
     };
     let mut bans: Vec<_> = routes.endpoints().flat_map(|endpoint| of_endpoint(endpoint)).collect();
-    bans.sort_by(|(one, _), (other, _)| other.left.cmp(&one.left));
+    bans.sort_by_key(|(ban, _)| std::cmp::Reverse(ban.left));
     let shown: Vec<_> = bans
         .iter()
         .take(limit)

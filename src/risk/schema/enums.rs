@@ -68,7 +68,7 @@ impl EnumType {
 pub enum Kind {
     /// The payment of one order.
     Transaction,
-    /// The payment of several orders at once: it has an amount for each of them, so none as a whole.
+    /// The payment of several orders at once: it has a transaction and a state for each of them, so none as a whole.
     Combined,
     /// A refund.
     Refund,
@@ -105,7 +105,7 @@ impl Kind {
     pub const fn about(self) -> &'static str {
         match self {
             Self::Transaction => "the payment of one order: a type `wechatpay.transaction.…` with a trade state",
-            Self::Combined => "the payment of several orders at once; it has no amount as a whole",
+            Self::Combined => "the payment of several orders at once; it has no transaction and no state as a whole",
             Self::Refund => "a refund: a type `wechatpay.refund.…` with a refund status",
             Self::Transfer => "a transfer to a user or a batch of them: `wechatpay.mchtransfer.…`",
             Self::Payscore => "a pay score order or service: `wechatpay.payscore.…`",

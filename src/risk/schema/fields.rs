@@ -215,9 +215,9 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
     event(
         "event.amount.total",
         Type::Fen,
-        mostly(PAID.or(REFUNDED), OTHERS),
+        mostly(PAID.or(REFUNDED), COMBINED.or(OTHERS)),
         |e| Fact::int(e.amount_total),
-        "What the order comes to.",
+        "What the order comes to; of a combined one, its orders together. Combined payments of v2 do not tell it.",
     ),
     event(
         "event.amount.payer_total",
@@ -250,7 +250,7 @@ pub static FIELDS: [Field; FIELD_COUNT] = [
     event(
         "event.amount.currency",
         Type::Text,
-        mostly(PAID, REFUNDED.or(OTHERS)),
+        mostly(PAID, COMBINED.or(REFUNDED).or(OTHERS)),
         |e| Fact::text(e.currency.as_deref()),
         "The currency, `CNY`.",
     ),

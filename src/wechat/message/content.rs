@@ -282,7 +282,7 @@ fn place(at: At<'_>) -> Option<(&str, &str)> {
     match at {
         At::Top(name) => Some(("", name)),
         At::In(parent, name) => Some((parent, name)),
-        At::Elsewhere => None,
+        At::Each(_) | At::OfEach(..) | At::InEach(..) | At::Elsewhere => None,
     }
 }
 

@@ -66,7 +66,7 @@ impl<'de> Take<'de> for Encrypted<'de> {
         match at {
             At::Top("Encrypt") => self.upper = Some(value),
             At::Top("encrypt") => self.lower = Some(value),
-            At::Top(_) | At::In(..) | At::Elsewhere => {}
+            At::Top(_) | At::In(..) | At::Each(_) | At::OfEach(..) | At::InEach(..) | At::Elsewhere => {}
         }
     }
 

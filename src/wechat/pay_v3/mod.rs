@@ -242,7 +242,7 @@ impl<'de> Take<'de> for Envelope<'de> {
             At::In("resource", "ciphertext") => self.ciphertext = Some(value),
             At::In("resource", "nonce") => self.nonce = Some(value),
             At::In("resource", "associated_data") => self.associated_data = value,
-            At::Top(_) | At::In(..) | At::Elsewhere => {}
+            At::Top(_) | At::In(..) | At::Each(_) | At::OfEach(..) | At::InEach(..) | At::Elsewhere => {}
         }
     }
 }

@@ -62,6 +62,18 @@ pub(super) struct Resource<'de> {
     payer_refund: Option<i64>,
     transfer_amount: Option<i64>,
     total_amount: Option<i64>,
+    parts: Parts<'de>,
+}
+
+/// The orders of a combined one, as far as they add up.
+#[derive(Default)]
+struct Parts<'de> {
+    orders: usize,
+    amounts: usize,
+    /// None: it is beyond a whole number.
+    sum: Option<i64>,
+    currency: Text<'de>,
+    currencies_differ: bool,
 }
 
 /// Reads the decrypted resource, which must be a strict JSON object.
@@ -80,7 +92,8 @@ impl<'de> Take<'de> for Resource<'de> {
                 let place = PAYERS.iter().position(|known| *known == (parent, name));
                 place.and_then(|place| self.payers.get_mut(place))
             }
-            At::Elsewhere => None,
+            At::InEach("sub_orders", "amount", "currency") => return self.parts.pay_in(value),
+            At::Each(_) | At::OfEach(..) | At::InEach(..) | At::Elsewhere => None,
         };
         if let Some(slot) = slot {
             *slot = Some(value);
@@ -103,16 +116,44 @@ impl<'de> Take<'de> for Resource<'de> {
                 }
                 return;
             }
-            At::In(..) | At::Elsewhere => return,
+            At::InEach("sub_orders", "amount", "total_amount") => return self.parts.add(value),
+            At::In(..) | At::Each(_) | At::OfEach(..) | At::InEach(..) | At::Elsewhere => return,
         };
         *slot = Some(value);
     }
 
     fn other(&mut self, at: At<'_>) {
-        if let At::Top(name) = at {
-            let known = MCHIDS.iter().chain(&APPIDS).find(|known| **known == name);
-            self.unreadable = known.copied().or(self.unreadable);
+        match at {
+            At::Top(name) => {
+                let known = MCHIDS.iter().chain(&APPIDS).find(|known| **known == name);
+                self.unreadable = known.copied().or(self.unreadable);
+            }
+            At::Each("sub_orders") => self.parts.orders = self.parts.orders.saturating_add(1),
+            At::In(..) | At::Each(_) | At::OfEach(..) | At::InEach(..) | At::Elsewhere => {}
         }
+    }
+}
+
+impl<'de> Parts<'de> {
+    fn add(&mut self, amount: i64) {
+        let before = if self.amounts == 0 { Some(0) } else { self.sum };
+        self.sum = before.and_then(|sum| sum.checked_add(amount));
+        self.amounts = self.amounts.saturating_add(1);
+    }
+
+    fn pay_in(&mut self, currency: Cow<'de, str>) {
+        self.currencies_differ |= self.currency.as_ref().is_some_and(|first| *first != currency);
+        self.currency = Some(currency);
+    }
+
+    /// What all of them come to; none if one of them does not tell.
+    fn total(&self) -> Option<i64> {
+        self.sum.filter(|_| self.amounts == self.orders)
+    }
+
+    /// In which currency, if they agree.
+    fn currency(self) -> Text<'de> {
+        self.currency.filter(|_| !self.currencies_differ)
     }
 }
 
@@ -194,12 +235,12 @@ impl<'de> Resource<'de> {
             openid: owned(self.openid),
             attach: owned(self.attach),
             success_time: self.success_time.as_deref().and_then(parse_time),
-            amount_total: self.total.or(self.bare_amount),
+            amount_total: self.total.or(self.bare_amount).or(self.parts.total()),
             amount_payer_total: self.payer_total,
             amount_refund: self.refund,
             amount_payer_refund: self.payer_refund,
             amount_transfer: self.transfer_amount.or(self.total_amount),
-            currency: owned(self.currency),
+            currency: owned(self.currency.or(self.parts.currency())),
             body,
             ..Event::default()
         }
@@ -266,6 +307,27 @@ mod tests {
         let combined = combined.into_event(String::new(), String::new(), None, Bytes::new());
         assert!(combined.is_combined && combined.amount_total.is_none());
         assert_eq!(combined.out_trade_no.as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn a_combined_payment_comes_to_what_its_orders_come_to_if_each_tells() {
+        let of = |orders: &str| {
+            let combined = event(&format!(r#"{{"combine_out_trade_no":"c","sub_orders":[{orders}]}}"#));
+            (combined.amount_total, combined.currency)
+        };
+        let order = |amount: &str, currency: &str| {
+            format!(r#"{{"mchid":"2","amount":{{"total_amount":{amount},"currency":"{currency}"}}}}"#)
+        };
+        let yuan = Some("CNY".to_owned());
+        assert_eq!(of(&order("3", "CNY")), (Some(3), yuan.clone()));
+        assert_eq!(of(&[order("3", "CNY"), order("4", "CNY")].join(",")), (Some(7), yuan.clone()));
+        assert_eq!(of(&[order("3", "CNY"), order("4", "USD")].join(",")), (Some(7), None), "no currency of all");
+        for untold in [r#"{"mchid":"2"}"#, r#"{"amount":{"total":4}}"#, r#"{"amount":{"total_amount":"4"}}"#, "4.5"] {
+            assert_eq!(of(&[order("3", "CNY"), untold.to_owned()].join(",")).0, None, "{untold}");
+        }
+        let beyond = [order("9223372036854775807", "CNY"), order("1", "CNY"), order("1", "CNY")].join(",");
+        assert_eq!(of(&beyond).0, None, "no sum begins anew");
+        assert_eq!(of("").0, None);
     }
 
     #[test]
