@@ -53,6 +53,8 @@ pub fn json(data: &[u8]) {
     let value: serde_json::Value = serde_json::from_slice(data).expect("strict JSON is JSON");
     assert!(value.is_object() && depth(&value) <= MAX_JSON_DEPTH);
     assert!(taken.text <= data.len(), "something expanded");
+    // Of two members of one name `serde_json` keeps one.
+    assert_eq!(taken.values, values(&value), "a name stood twice, or a value was lost");
     assert!(!data.starts_with("\u{feff}".as_bytes()), "a BOM passed");
 }
 
@@ -67,15 +69,37 @@ fn depth(value: &serde_json::Value) -> usize {
     }
 }
 
-/// Bytes of all texts that were told.
+/// Values that are not null, the document among them.
+fn values(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::Null => 0,
+        serde_json::Value::Array(items) => 1 + items.iter().map(values).sum::<usize>(),
+        serde_json::Value::Object(members) => 1 + members.values().map(values).sum::<usize>(),
+        serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::String(_) => 1,
+    }
+}
+
+/// How much was told.
 #[derive(Default)]
 struct Taken {
+    /// Bytes of all texts.
     text: usize,
+    /// Values that are not null.
+    values: usize,
 }
 
 impl<'de> Take<'de> for Taken {
     fn text(&mut self, _at: At<'_>, value: Cow<'de, str>) {
         self.text += value.len();
+        self.values += 1;
+    }
+
+    fn integer(&mut self, _at: At<'_>, _value: i64) {
+        self.values += 1;
+    }
+
+    fn other(&mut self, _at: At<'_>) {
+        self.values += 1;
     }
 }
 
