@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::endpoint::Endpoint;
 use crate::clock::UnixTime;
+use crate::observe::Record;
 use crate::risk::ask::{Answers, Asks};
 use crate::risk::schema::{Around, Facts};
 use crate::risk::{Decided, Inquiry};
@@ -35,9 +36,11 @@ impl Surroundings<'_> {
         store: &Store,
         claimed: Claimed,
         mut inquiry: Inquiry,
+        record: &mut Record,
     ) -> Result<Decided<Claimed>, StoreError> {
         let policy = &self.endpoint.policy;
         if policy.is_empty() {
+            self.record(record, &claimed, &inquiry, claimed.answers());
             return Ok(Decided::Cleared(policy.decide(claimed)));
         }
         let late = if inquiry.is_waiting() {
@@ -48,13 +51,21 @@ impl Surroundings<'_> {
             Vec::new()
         };
         let verdict = if late.is_empty() {
+            self.record(record, &claimed, &inquiry, claimed.answers());
             policy.judge(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), &[])
         } else {
             let mut answers: Answers = claimed.answers().clone();
             answers.counters.extend(late);
+            self.record(record, &claimed, &inquiry, &answers);
             policy.judge(&self.facts(claimed.authentic()), &inquiry, &answers, &[])
         };
         Ok(policy.conclude(claimed, verdict))
+    }
+
+    /// Tells the audit log what rules saw.
+    fn record(&self, record: &mut Record, claimed: &Claimed, inquiry: &Inquiry, answers: &Answers) {
+        record
+            .facts(|persons| self.endpoint.policy.record(&self.facts(claimed.authentic()), inquiry, answers, persons));
     }
 
     fn facts<'e>(&'e self, authentic: &'e Authentic) -> Facts<'e> {

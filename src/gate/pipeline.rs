@@ -159,7 +159,8 @@ impl Worker {
         let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, inquiry.asks(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
-        let decided = surroundings.decide(&self.gate.store, claimed, inquiry).await.at(record, Stage::Decide)?;
+        let decided =
+            surroundings.decide(&self.gate.store, claimed, inquiry, record).await.at(record, Stage::Decide)?;
         record.judged(decided.verdict());
         self.act(&endpoint, decided, Attempt { received: &headers, now }, record, reply).await
     }

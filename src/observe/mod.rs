@@ -21,6 +21,7 @@ use prometheus::IntGauge;
 use crate::clock::UnixTime;
 use crate::reason::Reason;
 use crate::risk::RuleSet;
+use crate::risk::recorded::Persons;
 use audit::Audit;
 pub use deeds::{Action, Delivery, DeliveryEnd};
 pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
@@ -91,6 +92,8 @@ pub struct AuditSettings {
     pub max_age: Duration,
     /// How many rotated files are kept.
     pub keep: usize,
+    /// What is recorded of events for judging them again; none: nothing.
+    pub facts: Option<Persons>,
 }
 
 /// `audit.path`.
@@ -153,6 +156,7 @@ type EndpointId = (Arc<str>, &'static str);
 struct Shared {
     metrics: Metrics,
     audit: Audit,
+    facts: Option<Persons>,
     /// A reload that changes neither goes on counting where it was.
     endpoints: Mutex<HashMap<EndpointId, Arc<EndpointMetrics>>>,
     no_endpoint: Arc<EndpointMetrics>,
@@ -165,9 +169,10 @@ impl Observe {
     /// Starts the audit writer.
     pub fn new(audit: &AuditSettings) -> io::Result<Self> {
         let metrics = Metrics::new();
+        let facts = audit.facts;
         let audit = Audit::start(audit, metrics.audit_dropped.clone())?;
         let no_endpoint = Arc::new(metrics.endpoint(&Arc::from(NO_ENDPOINT), ""));
-        Ok(Self(Arc::new(Shared { metrics, audit, endpoints: Mutex::default(), no_endpoint })))
+        Ok(Self(Arc::new(Shared { metrics, audit, facts, endpoints: Mutex::default(), no_endpoint })))
     }
 
     /// The metrics of the endpoint of this name; the same for every reload.
@@ -253,6 +258,11 @@ impl Observe {
 
     fn audit(&self) -> &Audit {
         &self.0.audit
+    }
+
+    /// How events are recorded for judging them again; none: not, or nobody reads it.
+    fn facts(&self) -> Option<Persons> {
+        self.0.facts.filter(|_| self.0.audit.is_on())
     }
 
     fn no_endpoint(&self) -> &Arc<EndpointMetrics> {

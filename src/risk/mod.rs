@@ -4,7 +4,7 @@
 //! [`load`] reads a directory (`files` → `file` → `set`, with `problem` and `code` for what is wrong, and `testing` for the
 //! tests that rules bring along). [`Policy`] says what to ask for an event ([`Inquiry`]), judges by the answers, and turns a
 //! subject into a [`Decided`]. `schema` and `expr` are the language of conditions; [`model`] is the store's counters in
-//! memory, for tests and backtests.
+//! memory, for tests and backtests; [`recorded`] is an event as the audit log keeps it, to be judged again.
 //!
 //! What matters to the rest is the type: only a policy makes a [`Cleared`], and only a [`Cleared`] can be forwarded.
 
@@ -20,6 +20,7 @@ mod load;
 pub mod model;
 mod policy;
 pub mod problem;
+pub mod recorded;
 pub mod schema;
 mod set;
 mod snooze;
@@ -32,7 +33,7 @@ mod verdict;
 pub const FORMAT_SCHEMA: &str = include_str!("file/schema.json");
 
 pub use cleared::{Cleared, Decided};
-pub use file::{Action, Importance, Mode, OnError, OnExpiry, RejectAnswer};
+pub use file::{Action, Importance, Mode, OnError, OnExpiry, RejectAnswer, duration};
 pub use files::Files;
 pub use inquiry::Inquiry;
 pub use load::{Loaded, TestRun, load};
@@ -40,4 +41,5 @@ pub use policy::Policy;
 pub use problem::{Problem, Severity};
 pub use set::{RuleInfo, RuleSet};
 pub use snooze::{LONGEST as LONGEST_SNOOZE, Snooze};
+
 pub use verdict::{Excepted, Hit, HoldTerms, RuleError, SetStamp, Verdict};

@@ -19,6 +19,7 @@ use yaml::Node;
 
 pub(super) use document::read;
 pub(super) use include::{gather, resolve};
+pub use table::duration;
 
 /// An expression's text, or any other text, with its place.
 pub(super) type Text = Spanned<String>;
@@ -306,6 +307,13 @@ impl Action {
             Self::Hold => "hold",
             Self::Reject => "reject",
         }
+    }
+}
+
+impl Action {
+    /// The action of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Allow, Self::Flag, Self::Hold, Self::Reject].into_iter().find(|action| action.name() == name)
     }
 }
 
