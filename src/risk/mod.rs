@@ -4,11 +4,12 @@
 //! [`load`] reads a directory (`files` → `file` → `set`, with `problem` and `code` for what is wrong, and `testing` for the
 //! tests that rules bring along). [`Policy`] says what to ask for an event ([`Inquiry`]), judges by the answers, and turns a
 //! subject into a [`Decided`]. `schema` and `expr` are the language of conditions; [`model`] is the store's counters in
-//! memory, for tests and backtests; [`recorded`] is an event as the audit log keeps it, to be judged again.
+//! memory, for tests and backtests; [`recorded`] is an event as the audit log keeps it, and [`backtest`] judges it again.
 //!
 //! What matters to the rest is the type: only a policy makes a [`Cleared`], and only a [`Cleared`] can be forwarded.
 
 pub mod ask;
+pub mod backtest;
 mod cleared;
 pub mod code;
 pub mod expr;
@@ -41,5 +42,5 @@ pub use policy::Policy;
 pub use problem::{Problem, Severity};
 pub use set::{RuleInfo, RuleSet};
 pub use snooze::{LONGEST as LONGEST_SNOOZE, Snooze};
-
+pub use testing::{RuleCover, Unreached};
 pub use verdict::{Excepted, Hit, HoldTerms, RuleError, SetStamp, Verdict};
