@@ -21,3 +21,4 @@ mod push;
 mod queue;
 mod replay;
 mod rotation;
+mod rules;

@@ -19,7 +19,7 @@ use super::ask::Answers;
 use super::inquiry::Inquiry;
 use super::model::Model;
 use super::policy::Policy;
-use super::recorded::Entry;
+use super::recorded::{Entry, Persons, Recorded};
 use super::schema::{Facts, Family, Kind, Kinds};
 use super::set::RuleSet;
 use super::verdict::Verdict;
@@ -85,6 +85,15 @@ impl Trial {
         let verdict = policy.judge(&facts, &inquiry, &answers, &[]);
         let misses_order = inquiry.asks().order.is_some() && !entry.recorded.knows_order();
         Some(Judged { verdict, misses_order, misses_lists })
+    }
+
+    /// Judges an event, and gives what the gateway would have recorded of it: what tells whether counters here are those of
+    /// a store.
+    pub fn replay(&mut self, entry: &Entry) -> (Verdict, Recorded) {
+        let policy = self.policy(entry);
+        let Put { facts, inquiry, answers, .. } = self.put(&policy, entry);
+        let recorded = policy.record(&facts, &inquiry, &answers, Persons::Plain);
+        (policy.judge(&facts, &inquiry, &answers, &[]), recorded)
     }
 
     /// Asks for an event and answers: counters from memory, the rest as it was recorded.
