@@ -34,7 +34,7 @@ mod verdict;
 pub const FORMAT_SCHEMA: &str = include_str!("file/schema.json");
 
 pub use cleared::{Cleared, Decided};
-pub use file::{Action, Importance, Mode, OnError, OnExpiry, RejectAnswer, duration};
+pub use file::{Action, CanonicalError, Importance, Mode, OnError, OnExpiry, RejectAnswer, canonical, duration};
 pub use files::Files;
 pub use inquiry::Inquiry;
 pub use load::{Loaded, TestRun, load};

@@ -2,8 +2,10 @@
 
 mod backtest;
 mod check;
+mod draft;
 mod events;
 mod explain;
+mod format;
 mod sarif;
 mod tables;
 
@@ -45,6 +47,10 @@ enum Command {
         #[command(flatten)]
         events: backtest::EventsArgs,
     },
+    /// Write rule files in their one form: keys in order, comments kept
+    Fmt(format::Args),
+    /// Write a rule to start from, in shadow, with two tests; asks for what is not said
+    New(draft::Args),
     /// Print the JSON Schema of rule files, or what expressions can speak of
     Schema {
         /// Fields, kinds, enums and functions of expressions instead, as JSON
@@ -60,6 +66,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Backtest { dir, events } => backtest::backtest(dir, events),
         Command::Diff { old, new, events } => backtest::diff(old, new, events),
+        Command::Fmt(args) => format::run(args),
+        Command::New(args) => draft::run(args),
         Command::Schema { expressions: false } => {
             result(FORMAT_SCHEMA.trim_end());
             Exit::Good

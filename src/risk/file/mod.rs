@@ -1,6 +1,7 @@
 //! Rule files as they are written: YAML with places, read strictly into the types below. Nothing here knows what an
 //! expression means; `super::compile` does.
 
+mod canonical;
 mod counter;
 mod document;
 mod include;
@@ -17,6 +18,7 @@ use jiff::civil::Date;
 use super::files::{FileId, Spanned};
 use yaml::Node;
 
+pub use canonical::{CanonicalError, canonical};
 pub(super) use document::read;
 pub(super) use include::{gather, resolve};
 pub use table::duration;
