@@ -156,6 +156,11 @@ impl Endpoint {
         }
     }
 
+    /// The rules that it judges by.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// The endpoint's name.
     pub fn name(&self) -> &Arc<str> {
         &self.terms.endpoint

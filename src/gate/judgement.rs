@@ -8,7 +8,7 @@ use crate::clock::UnixTime;
 use crate::observe::Record;
 use crate::risk::ask::{Answers, Asks};
 use crate::risk::schema::{Around, Facts};
-use crate::risk::{Decided, Inquiry};
+use crate::risk::{Decided, Inquiry, Snooze};
 use crate::store::{Claimed, Store, StoreError};
 use crate::wechat::Authentic;
 
@@ -19,6 +19,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) client: IpAddr,
     pub(super) path: &'a str,
     pub(super) now: UnixTime,
+    pub(super) snoozes: &'a [Snooze],
 }
 
 impl Surroundings<'_> {
@@ -52,12 +53,12 @@ impl Surroundings<'_> {
         };
         let verdict = if late.is_empty() {
             self.record(record, &claimed, &inquiry, claimed.answers());
-            policy.judge(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), &[])
+            policy.judge(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), self.snoozes)
         } else {
             let mut answers: Answers = claimed.answers().clone();
             answers.counters.extend(late);
             self.record(record, &claimed, &inquiry, &answers);
-            policy.judge(&self.facts(claimed.authentic()), &inquiry, &answers, &[])
+            policy.judge(&self.facts(claimed.authentic()), &inquiry, &answers, self.snoozes)
         };
         Ok(policy.conclude(claimed, verdict))
     }

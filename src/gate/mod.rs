@@ -8,6 +8,7 @@ mod judgement;
 pub mod pipeline;
 mod reply;
 pub mod routes;
+mod snoozes;
 mod stop;
 pub mod upstream;
 pub mod worker;
@@ -23,6 +24,9 @@ use crate::keyring::report::{self, Report};
 use crate::observe::Observe;
 use crate::store::Store;
 use routes::Routes;
+use snoozes::Snoozes;
+
+pub use snoozes::{EVERY as SNOOZES_EVERY, MOST as MOST_SNOOZES};
 
 /// Bounds that hold for every callback, whatever its endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +48,7 @@ pub struct Gate {
     bounds: Bounds,
     in_flight: Arc<AtomicUsize>,
     draining: AtomicBool,
+    snoozes: Snoozes,
     /// When it began to count.
     since: UnixTime,
 }
@@ -64,6 +69,7 @@ impl Gate {
             bounds,
             in_flight: Arc::new(AtomicUsize::new(0)),
             draining: AtomicBool::new(false),
+            snoozes: Snoozes::default(),
             since,
         }
     }
@@ -97,6 +103,16 @@ impl Gate {
     /// Metrics and audit.
     pub fn observe(&self) -> &Observe {
         &self.observe
+    }
+
+    /// Rules that are quiet for some events.
+    pub fn snoozes(&self) -> &Snoozes {
+        &self.snoozes
+    }
+
+    /// When it began to count.
+    pub fn since(&self) -> UnixTime {
+        self.since
     }
 
     /// The store.

@@ -154,7 +154,8 @@ impl Worker {
         reply.note(&authentic);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
-        let surroundings = Surroundings { endpoint: &endpoint, client, path: uri.path(), now };
+        let snoozes = self.gate.snoozes.current();
+        let surroundings = Surroundings { endpoint: &endpoint, client, path: uri.path(), now, snoozes: &snoozes };
         let inquiry = surroundings.inquire(&authentic);
         let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, inquiry.asks(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict

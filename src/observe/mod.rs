@@ -27,6 +27,7 @@ pub use deeds::{Action, Delivery, DeliveryEnd};
 pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
+pub use verdicts::RuleTally;
 
 /// The stages of the pipeline, as in `wxgate_stage_seconds{stage}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -204,6 +205,16 @@ impl Observe {
     /// These rule sets are at work from now on.
     pub fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
         self.0.metrics.rules_loaded(sets);
+    }
+
+    /// What a rule did since the start.
+    pub fn rule(&self, id: &str) -> RuleTally {
+        self.0.metrics.tallies().lock().rule(id)
+    }
+
+    /// Since when a set is at work as it is.
+    pub fn rules_loaded_at(&self, set: &RuleSet) -> Option<UnixTime> {
+        self.0.metrics.tallies().lock().loaded_at(set)
     }
 
     /// A callback begins.

@@ -51,9 +51,9 @@ fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         let into = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &into)
+            copy(&entry.path(), &into);
         } else {
-            std::fs::copy(entry.path(), into).map(drop).unwrap()
+            std::fs::copy(entry.path(), into).map(drop).unwrap();
         }
     }
 }
@@ -73,7 +73,7 @@ struct Run {
     site: Site,
     app: App,
     clock: Clock,
-    _shop: Shop,
+    shop: Shop,
 }
 
 impl Run {
@@ -83,7 +83,7 @@ impl Run {
         let clock = Clock::manual(UnixTime::from_secs(1_772_377_200));
         let app = App::start(site.load(), clock.clone()).await.unwrap();
         clock.advance(Duration::from_secs(5));
-        Self { site, app, clock, _shop: shop }
+        Self { site, app, clock, shop }
     }
 
     async fn deliver(&self, event: &Event) -> u16 {
@@ -287,4 +287,105 @@ async fn a_held_event_is_explained_from_what_held_show_prints() {
     let from_audit = String::from_utf8(from_audit.stdout).unwrap();
     assert!(from_audit.contains("event.amount.total != order.amount_total = true"), "{from_audit}");
     assert!(from_audit.contains("note: who paid is hashed in this record"), "{from_audit}");
+}
+
+impl Run {
+    /// A payment by `payer` of another amount than was ordered: what WXP-1001 is about. Tells how it ended.
+    async fn pay_too_little(&self, number: &str, payer: &str) -> String {
+        let now = self.clock.now().secs();
+        let (out_trade_no, openid) = (number.to_owned(), payer.to_owned());
+        let order = Order { out_trade_no, openid, ..Order::new(&self.site.keys.merchant, now) };
+        self.register(number, r#"{"amount_total":8800,"currency":"CNY"}"#).await;
+        assert_eq!(self.deliver(&sample::find("payment-native").unwrap().event(&order)).await, 200);
+        let held = admin(self.app.admin_address().unwrap(), "/v1/held").await;
+        let count = held["rows"].as_array().unwrap().len();
+        format!("{count} held")
+    }
+
+    async fn rules(&self, args: &[&str]) -> (String, i32) {
+        let address = self.app.admin_address().unwrap().to_string();
+        let mut all = vec!["rules"];
+        all.extend(args);
+        all.extend(["--admin", &address]);
+        let output = wxgate(&self.site, &all).await;
+        let text = [output.stdout, output.stderr].concat();
+        (String::from_utf8(text).unwrap(), output.status.code().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_rule_rests_for_one_payer_until_a_time_and_its_state_is_told() {
+    let run = Run::start("").await;
+    let (one, other) = ("oPayerPayerPayerPayer0000001", "oPayerPayerPayerPayer0000002");
+    assert_eq!(run.pay_too_little("A-1", one).await, "1 held");
+    let key = format!("openid={one}");
+    for (args, code, says) in [
+        (["snooze", "WXP-9999", "--key", &key, "--for", "4h"], 1, "no endpoint judges by a rule of this id"),
+        (["snooze", "WXP-1001", "--key", &key, "--for", "31d"], 2, "from 1 to 30 days"),
+        (["snooze", "WXP-1001", "--key", "amount.total=1", "--for", "4h"], 2, "is no field with a text"),
+        (["snooze", "WXP-1001", "--key", &key, "--for", "4h"], 0, "WXP-1001 is quiet for event.payer.openid=oPayer"),
+    ] {
+        let (told, exit) = run.rules(&args).await;
+        assert!(exit == code && told.contains(says), "{args:?}: {exit} {told}");
+    }
+    assert_eq!(run.pay_too_little("A-2", one).await, "1 held", "it rests");
+    assert_eq!(run.pay_too_little("B-1", other).await, "2 held", "for others it does not");
+    let (status, exit) = run.rules(&["status"]).await;
+    assert_eq!(exit, 0);
+    let rule = status.lines().find(|line| line.starts_with("WXP-1001 ")).unwrap();
+    let words: Vec<&str> = rule.split_whitespace().collect();
+    assert_eq!(words[1..7], ["enforce", "2", "2", "0", "1", "0"], "{rule}");
+    assert!(status.contains("payment-core version 1 (pay-v3), digest ") && status.contains("for shop-pay"), "{status}");
+    assert!(status.contains(&format!("WXP-1001      event.payer.openid={one}")), "{status}");
+
+    run.clock.advance(Duration::from_hours(4));
+    assert_eq!(run.pay_too_little("A-3", one).await, "3 held", "it is awake again");
+    run.rules(&["snooze", "WXP-1001", "--key", &key, "--for", "4h"]).await;
+    assert_eq!(run.rules(&["snooze", "WXP-1001", "--key", &key, "--end"]).await.1, 0);
+    assert_eq!(run.rules(&["snooze", "WXP-1001", "--key", &key, "--end"]).await.1, 1, "there is none");
+    assert_eq!(run.pay_too_little("A-4", one).await, "4 held");
+    let site = run.stop().await;
+    let audit = site.audit();
+    let is_callback = |record: &&Value| record.get("record").is_none();
+    let mut callbacks = audit.iter().filter(is_callback);
+    let snoozed = callbacks.find(|record| record["event"]["subject"] == "A-2").unwrap();
+    assert_eq!(snoozed["verdict"]["snoozed"], serde_json::json!(["WXP-1001"]));
+    let deeds: Vec<(&str, &str)> = audit
+        .iter()
+        .filter(|record| record["of"] == "rules/WXP-1001")
+        .map(|record| (record["action"].as_str().unwrap(), record["result"].as_str().unwrap()))
+        .collect();
+    let done = [("snooze", "done"), ("snooze", "done"), ("wake", "done"), ("wake", "not-found")];
+    assert_eq!(deeds, [[("snooze", "bad-body"), ("snooze", "bad-body")].as_slice(), &done].concat());
+}
+
+#[tokio::test]
+async fn a_snooze_outlives_a_restart() {
+    let run = Run::start("").await;
+    let payer = "oPayerPayerPayerPayer0000001";
+    run.rules(&["snooze", "WXP-1001", "--key", &format!("openid={payer}"), "--for", "4h"]).await;
+    let (shop, clock) = (run.shop, run.clock);
+    run.app.shutdown().await;
+    let app = App::start(run.site.load(), clock.clone()).await.unwrap();
+    clock.advance(Duration::from_secs(5));
+    let run = Run { site: run.site, app, clock, shop };
+    assert_eq!(run.pay_too_little("A-1", payer).await, "0 held");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn every_command_is_documented_and_no_other() {
+    let help = Command::new(env!("CARGO_BIN_EXE_wxgate")).args(["rules", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands =
+        commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    let mut commands: Vec<&str> = commands.filter(|command| *command != "help").collect();
+    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md")).unwrap();
+    let rows = docs.lines().filter_map(|line| line.strip_prefix("| `wxgate rules ")?.split([' ', '`']).next());
+    let mut documented: Vec<&str> = rows.collect();
+    documented.dedup();
+    commands.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(documented, commands);
 }

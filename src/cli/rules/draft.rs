@@ -234,85 +234,90 @@ struct Parts {
     rests: String,
 }
 
-const PAID: &str = "event.kind == Kind.TRANSACTION && event.trade_state == TradeState.SUCCESS";
+const MACROS: &str =
+    "macros:\n  - { name: paid, expr: event.kind == Kind.TRANSACTION && event.trade_state == TradeState.SUCCESS }\n";
 
 impl Parts {
     fn of(about: About, limit: &Limit) -> Self {
-        let macros = format!("macros:\n  - {{ name: paid, expr: {PAID} }}\n");
-        let counter = |name: &str, measure: &str, window: &str| {
-            format!(
-                "{macros}counters:\n  - name: {name}\n    {measure}\n    when: paid\n    key: [ event.appid, event.payer.openid ]\n    window: {window}\n"
-            )
-        };
         match (about, limit) {
-            (About::Sum, Limit::Yuan(yuan)) => {
-                let fen = yuan.saturating_mul(100);
-                let test = |name: &str, seen: i64, fires: bool| {
-                    format!(
-                        "{{ name: {name}, history: {{ counter: fen_1d, value: {seen} }}, event: {{ amount: {{ total: 1 }} }}, expect: {{ fires: {fires} }} }}"
-                    )
-                };
-                Self {
-                    title: format!("More than {yuan} yuan by one payer in a day"),
-                    definitions: counter("fen_1d", "sum: event.amount.total", "24h"),
-                    when: format!("paid && counter.fen_1d > yuan({yuan})"),
-                    reason: "payer_day_sum",
-                    message: "{{counter.fen_1d | yuan}} by {{event.payer.openid}} in a day".to_owned(),
-                    fires: test("one fen over", fen, true),
-                    rests: test("at the limit", fen.saturating_sub(1), false),
-                }
-            }
-            (_, Limit::Yuan(yuan)) => {
-                let test = |name: &str, fen: i64, fires: bool| {
-                    format!("{{ name: {name}, event: {{ amount: {{ total: {fen} }} }}, expect: {{ fires: {fires} }} }}")
-                };
-                let fen = yuan.saturating_mul(100);
-                Self {
-                    title: format!("A payment of more than {yuan} yuan"),
-                    definitions: macros,
-                    when: format!("paid && event.amount.total > yuan({yuan})"),
-                    reason: "large_payment",
-                    message: "paid {{event.amount.total | yuan}}".to_owned(),
-                    fires: test("one fen over", fen.saturating_add(1), true),
-                    rests: test("at the limit", fen, false),
-                }
-            }
-            (_, Limit::Payments(most)) => {
-                let test = |name: &str, seen: i64, fires: bool| {
-                    format!(
-                        "{{ name: {name}, history: {{ counter: pays_10m, value: {seen} }}, expect: {{ fires: {fires} }} }}"
-                    )
-                };
-                Self {
-                    title: format!("More than {most} payments by one payer in ten minutes"),
-                    definitions: counter("pays_10m", "count: events", "10m"),
-                    when: format!("paid && counter.pays_10m > {most}"),
-                    reason: "payer_velocity",
-                    message: "{{counter.pays_10m}} payments by {{event.payer.openid}}".to_owned(),
-                    fires: test("one too many", *most, true),
-                    rests: test("at the limit", most.saturating_sub(1), false),
-                }
-            }
-            (_, Limit::List(list)) => {
-                let test = |name: &str, openid: &str, fires: bool| {
-                    format!(
-                        "{{ name: {name}, lists: {{ {list}: [o1] }}, event: {{ payer: {{ openid: {openid} }} }}, expect: {{ fires: {fires} }} }}"
-                    )
-                };
-                Self {
-                    title: format!("The payer is on the list {list}"),
-                    definitions: format!(
-                        "lists:\n  - {{ name: {list}, type: string, source: {{ dynamic: true }}, empty: allow }}\n{macros}"
-                    ),
-                    when: format!("paid && event.payer.openid in list.{list}"),
-                    reason: "listed_payer",
-                    message: "{{event.payer.openid}} is on the list".to_owned(),
-                    fires: test("listed", "o1", true),
-                    rests: test("another", "o2", false),
-                }
-            }
+            (About::Sum, Limit::Yuan(yuan)) => Self::sum(*yuan),
+            (_, Limit::Yuan(yuan)) => Self::amount(*yuan),
+            (_, Limit::Payments(most)) => Self::many(*most),
+            (_, Limit::List(list)) => Self::listed(list),
         }
     }
+
+    fn amount(yuan: i64) -> Self {
+        let test = |name: &str, fen: i64, fires: bool| {
+            format!("{{ name: {name}, event: {{ amount: {{ total: {fen} }} }}, expect: {{ fires: {fires} }} }}")
+        };
+        let fen = yuan.saturating_mul(100);
+        Self {
+            title: format!("A payment of more than {yuan} yuan"),
+            definitions: MACROS.to_owned(),
+            when: format!("paid && event.amount.total > yuan({yuan})"),
+            reason: "large_payment",
+            message: "paid {{event.amount.total | yuan}}".to_owned(),
+            fires: test("one fen over", fen.saturating_add(1), true),
+            rests: test("at the limit", fen, false),
+        }
+    }
+
+    fn many(most: i64) -> Self {
+        let test = |name: &str, seen: i64, fires: bool| {
+            let history = format!("history: {{ counter: pays_10m, value: {seen} }}");
+            format!("{{ name: {name}, {history}, expect: {{ fires: {fires} }} }}")
+        };
+        Self {
+            title: format!("More than {most} payments by one payer in ten minutes"),
+            definitions: by_payer("pays_10m", "count: events", "10m"),
+            when: format!("paid && counter.pays_10m > {most}"),
+            reason: "payer_velocity",
+            message: "{{counter.pays_10m}} payments by {{event.payer.openid}}".to_owned(),
+            fires: test("one too many", most, true),
+            rests: test("at the limit", most.saturating_sub(1), false),
+        }
+    }
+
+    fn sum(yuan: i64) -> Self {
+        let test = |name: &str, seen: i64, fires: bool| {
+            let history = format!("history: {{ counter: fen_1d, value: {seen} }}");
+            format!("{{ name: {name}, {history}, event: {{ amount: {{ total: 1 }} }}, expect: {{ fires: {fires} }} }}")
+        };
+        let fen = yuan.saturating_mul(100);
+        Self {
+            title: format!("More than {yuan} yuan by one payer in a day"),
+            definitions: by_payer("fen_1d", "sum: event.amount.total", "24h"),
+            when: format!("paid && counter.fen_1d > yuan({yuan})"),
+            reason: "payer_day_sum",
+            message: "{{counter.fen_1d | yuan}} by {{event.payer.openid}} in a day".to_owned(),
+            fires: test("one fen over", fen, true),
+            rests: test("at the limit", fen.saturating_sub(1), false),
+        }
+    }
+
+    fn listed(list: &str) -> Self {
+        let test = |name: &str, openid: &str, fires: bool| {
+            let event = format!("event: {{ payer: {{ openid: {openid} }} }}");
+            format!("{{ name: {name}, lists: {{ {list}: [o1] }}, {event}, expect: {{ fires: {fires} }} }}")
+        };
+        let source = "type: string, source: { dynamic: true }, empty: allow";
+        Self {
+            title: format!("The payer is on the list {list}"),
+            definitions: format!("lists:\n  - {{ name: {list}, {source} }}\n{MACROS}"),
+            when: format!("paid && event.payer.openid in list.{list}"),
+            reason: "listed_payer",
+            message: "{{event.payer.openid}} is on the list".to_owned(),
+            fires: test("listed", "o1", true),
+            rests: test("another", "o2", false),
+        }
+    }
+}
+
+/// A counter by payer, with the macro that it needs.
+fn by_payer(name: &str, measure: &str, window: &str) -> String {
+    let key = "key: [ event.appid, event.payer.openid ]";
+    format!("{MACROS}counters:\n  - name: {name}\n    {measure}\n    when: paid\n    {key}\n    window: {window}\n")
 }
 
 impl Limit {

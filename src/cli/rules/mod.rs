@@ -1,5 +1,6 @@
 //! `wxgate rules`: write, check, test and try rules before they ship, and look after those at work.
 
+mod at_work;
 mod backtest;
 mod check;
 mod draft;
@@ -51,6 +52,10 @@ enum Command {
     Fmt(format::Args),
     /// Write a rule to start from, in shadow, with two tests; asks for what is not said
     New(draft::Args),
+    /// What the rules of a running gateway did: digest and age of each set; mode, hits, errors and last hit of each rule
+    Status(at_work::StatusArgs),
+    /// Let a rule of a running gateway rest for events with one value in a field, for a while
+    Snooze(at_work::SnoozeArgs),
     /// Print the JSON Schema of rule files, or what expressions can speak of
     Schema {
         /// Fields, kinds, enums and functions of expressions instead, as JSON
@@ -68,6 +73,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::Diff { old, new, events } => backtest::diff(old, new, events),
         Command::Fmt(args) => format::run(args),
         Command::New(args) => draft::run(args),
+        Command::Status(args) => at_work::status(args),
+        Command::Snooze(args) => at_work::snooze(args),
         Command::Schema { expressions: false } => {
             result(FORMAT_SCHEMA.trim_end());
             Exit::Good

@@ -27,6 +27,7 @@ use crate::clock::UnixTime;
 
 pub use comparison::{Comparison, Difference, RuleDifference};
 pub use explained::{CounterSeen, ExceptionSeen, Explained, PartSeen};
+pub use report::mode as mode_name;
 pub use report::{Change, Report, RuleReport, Sample, Tally};
 pub use sequence::{Order, SequenceTold};
 

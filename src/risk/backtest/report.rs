@@ -270,7 +270,8 @@ pub(super) fn stamps(sets: &[Arc<RuleSet>]) -> Vec<SetStamp> {
     sets.iter().map(stamp).collect()
 }
 
-pub(super) fn mode(mode: Mode) -> String {
+/// `enforce`, `enforce 10%`, `shadow` or `off`.
+pub fn mode(mode: Mode) -> String {
     match mode {
         Mode::Percent(part) => format!("enforce {part}%"),
         Mode::Enforce | Mode::Shadow | Mode::Off => mode.name().to_owned(),

@@ -154,6 +154,22 @@ fn what_no_event_has_is_told_with_a_way_out() {
     }
 }
 
+#[test]
+fn the_examples_of_the_docs_are_read() {
+    let docs = include_str!("../../../docs/rules.md");
+    let (_, section) = docs.split_once("## Recorded events").unwrap();
+    let blocks: Vec<&str> = section.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(blocks.len(), 2);
+    let audit = read_line(blocks[0].as_bytes()).unwrap().unwrap();
+    assert_eq!(audit.recorded.counters()[0].counted, Counted { before: 2, after: 3 });
+    assert!(audit.recorded.knows_order() && audit.action == Some(Action::Allow));
+    assert_eq!(read_line(blocks[1].as_bytes()).unwrap().unwrap().recorded.received_at(), NOON);
+    // Who is named is what the docs say.
+    let masked: Vec<&str> = fields().filter(|(_, field)| field.masked).map(|(_, field)| field.path).collect();
+    assert_eq!(masked, ["event.payer.openid", "event.openid", "order.payer_openid"]);
+    assert!(masked.iter().all(|path| section.contains(&format!("`{path}`"))));
+}
+
 proptest! {
     #[test]
     fn any_line_is_read_or_refused_without_a_panic(line in ".{0,200}") {

@@ -1,4 +1,4 @@
-#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)] // a test may fail
+#![allow(clippy::arithmetic_side_effects, clippy::format_push_string)] // a test may fail
 
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! The counters of the index against those of backtests, `risk::model`: the same events give the same counts.
 
+#![allow(clippy::arithmetic_side_effects)] // a test may fail
+
 use proptest::prelude::*;
 
 use super::*;
