@@ -140,7 +140,9 @@ fn what_was_not_asked_when_an_event_was_recorded_is_not_known_rather_than_no() {
 #[test]
 fn what_differs_from_the_recorded_decision_is_told() {
     let mut entries: Vec<Entry> = (0..3).map(|n| payment(&format!("EV-{n}"), n, "oPayer", "")).collect();
-    entries.iter_mut().for_each(|entry| entry.action = Some(Action::Allow));
+    for entry in &mut entries {
+        entry.action = Some(Action::Allow);
+    }
     let report = backtest(velocity(1), entries);
     let change = &report.against_recorded[0];
     assert_eq!((change.was, change.now, change.events, &*change.samples[0].event), ("allow", "hold", 2, "EV-1"));
