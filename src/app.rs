@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::gate::endpoint::{Endpoint, Settings as EndpointSettings};
 use crate::gate::routes::Routes;
 use crate::gate::worker::Deliveries;
-use crate::gate::{Bounds, Gate};
+use crate::gate::{Bounds, Gate, SNOOZES_EVERY};
 use crate::keyring::Keyring;
 use crate::keyring::expiry::Expiries;
 use crate::observe::Observe;
@@ -30,6 +30,7 @@ pub struct App {
     gate: Arc<Gate>,
     keyring: Keyring,
     expiries: AbortHandle,
+    snoozes: AbortHandle,
     server: Server,
     deliveries: Deliveries,
     admin: Option<(SocketAddr, JoinHandle<()>)>,
@@ -76,6 +77,7 @@ impl App {
         let keyring = Keyring::new(clock.clone(), observe.clone());
         let gate = Arc::new(Gate::new(store, observe, clock, bounds));
         gate.set_routes(routes(&gate, &keyring, config.endpoints));
+        read_snoozes(&gate).await;
 
         let (stop_admin, stopped) = watch::channel(false);
         let admin = match &config.admin {
@@ -84,9 +86,10 @@ impl App {
         };
         let server = Server::start(&config.server, &gate)?;
         let expiries = tokio::spawn(watch_expiries(Arc::clone(&gate))).abort_handle();
+        let snoozes = tokio::spawn(watch_snoozes(Arc::clone(&gate))).abort_handle();
         let deliveries = Deliveries::start(Arc::clone(&gate)).map_err(StartError::Deliveries)?;
         let shutdown_delay = config.server.shutdown_delay;
-        Ok(Self { gate, keyring, expiries, server, deliveries, admin, stop_admin, shutdown_delay })
+        Ok(Self { gate, keyring, expiries, snoozes, server, deliveries, admin, stop_admin, shutdown_delay })
     }
 
     /// Takes keys, endpoints and limits of a new configuration; callbacks under way finish on the old ones. Listeners,
@@ -122,6 +125,7 @@ impl App {
         tokio::time::sleep(self.shutdown_delay).await;
         self.gate.drain();
         self.expiries.abort();
+        self.snoozes.abort();
         let (server, deliveries) = (self.server, self.deliveries);
         let ended = tokio::task::spawn_blocking(move || {
             server.shutdown();
@@ -151,6 +155,21 @@ async fn watch_expiries(gate: Arc<Gate>) {
             expiries.look(endpoint.name(), &endpoint.verifying_keys(), now);
         }
         tokio::time::sleep(EXPIRIES_EVERY).await;
+    }
+}
+
+/// Takes over what other nodes and people said about snoozes.
+async fn watch_snoozes(gate: Arc<Gate>) {
+    loop {
+        tokio::time::sleep(SNOOZES_EVERY).await;
+        read_snoozes(&gate).await;
+    }
+}
+
+/// Those that are known stay if the store does not answer: each ends by itself.
+async fn read_snoozes(gate: &Gate) {
+    if let Err(error) = gate.snoozes().refresh(gate.store(), gate.clock().now()).await {
+        tracing::warn!(%error, "snoozes of rules cannot be read: those that are known go on until their end");
     }
 }
 

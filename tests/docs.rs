@@ -107,7 +107,7 @@ fn every_metric_is_documented_as_it_is() {
 #[test]
 fn nothing_is_scraped_that_is_not_documented() {
     let text = doc("metrics.md");
-    let audit = AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0 };
+    let audit = AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0, facts: None };
     let observe = Observe::new(&audit).unwrap();
     let endpoint = observe.endpoint(&Arc::from("shop"), "pay-v3");
     let mut record = observe.begin([192, 0, 2, 1].into());

@@ -170,7 +170,8 @@ mod tests {
     pub(super) fn gate() -> Arc<Gate> {
         let retention = Duration::from_hours(72);
         let store = store::Settings { engine: EngineSettings::Memory, retention, seal_keys: Vec::new() };
-        let audit = AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0 };
+        let audit =
+            AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0, facts: None };
         let bounds = Bounds { max_body: 1024, body_timeout: Duration::from_secs(1), max_in_flight: 1 };
         let store = Store::open(&store, Clock::System).unwrap();
         Arc::new(Gate::new(store, Observe::new(&audit).unwrap(), Clock::System, bounds))

@@ -59,7 +59,7 @@ enum Command {
     Lists(registers::ListsArgs),
     /// Say which keys are trusted, until when, and which of them can go
     Keys(keys::Args),
-    /// Check, test and explain risk rules
+    /// Write, check, test and explain risk rules
     Rules(rules::Args),
     /// Show who is banned, and lift bans
     Bans(bans::Args),

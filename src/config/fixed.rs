@@ -63,4 +63,5 @@ differing!(audit_keys, observe::AuditSettings, "audit", {
     max_size => "max_size",
     max_age => "max_age",
     keep => "keep",
+    facts => "facts",
 });

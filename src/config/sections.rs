@@ -9,6 +9,7 @@ use super::document::{DURATION_HINT, SIZE_HINT, Table, Value};
 use super::problem::Findings;
 use super::redis;
 use super::reference::Outside;
+use crate::risk::recorded::Persons;
 use crate::secret::Secret;
 use crate::{admin, observe, server, store};
 
@@ -242,6 +243,7 @@ pub(super) fn audit(
         max_size: MIB.saturating_mul(100),
         max_age: DAY,
         keep: 14,
+        facts: Some(Persons::Plain),
     };
     let Some(mut table) = section(root, "audit", findings) else { return settings };
     settings.target = table.take_or("path", settings.target, |v| audit_target(v, outside, findings));
@@ -251,8 +253,21 @@ pub(super) fn audit(
         .take_or("max_age", settings.max_age, |v| v.duration(findings, HOUR..=DAY.saturating_mul(366), DURATION_HINT));
     let hint = "the oldest file is removed when a new one is begun; ship them elsewhere to keep them longer";
     settings.keep = table.take_or("keep", settings.keep, |v| v.count(findings, 1..=10_000, hint));
+    settings.facts = table.take_or("facts", settings.facts, |v| facts(v, findings));
     table.finish(findings);
     settings
+}
+
+/// `audit.facts`: what is recorded for judging events again.
+#[expect(clippy::option_option, reason = "none: the value is wrong")]
+fn facts(value: &Value<'_>, findings: &mut Findings<'_>) -> Option<Option<Persons>> {
+    let hint = "\"plain\" keeps what backtests of rules need; \"hashed\" hides who paid; \"off\" records no facts";
+    value.parsed(findings, "\"plain\", \"hashed\" or \"off\"", hint, |written| match written {
+        "plain" => Some(Some(Persons::Plain)),
+        "hashed" => Some(Some(Persons::Hashed)),
+        "off" => Some(None),
+        _ => None,
+    })
 }
 
 fn audit_target(value: &Value<'_>, outside: &Outside<'_>, findings: &mut Findings<'_>) -> Option<observe::AuditTarget> {

@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use super::endpoint::Endpoint;
 use crate::clock::UnixTime;
+use crate::observe::Record;
 use crate::risk::ask::{Answers, Asks};
 use crate::risk::schema::{Around, Facts};
-use crate::risk::{Decided, Inquiry};
+use crate::risk::{Decided, Inquiry, Snooze};
 use crate::store::{Claimed, Store, StoreError};
 use crate::wechat::Authentic;
 
@@ -19,6 +20,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) now: UnixTime,
+    pub(super) snoozes: &'a [Snooze],
 }
 
 impl Surroundings<'_> {
@@ -36,9 +38,11 @@ impl Surroundings<'_> {
         store: &Store,
         claimed: Claimed,
         mut inquiry: Inquiry,
+        record: &mut Record,
     ) -> Result<Decided<Claimed>, StoreError> {
         let policy = &self.endpoint.policy;
         if policy.is_empty() {
+            self.record(record, &claimed, &inquiry, claimed.answers());
             return Ok(Decided::Cleared(policy.decide(claimed)));
         }
         let late = if inquiry.is_waiting() {
@@ -49,13 +53,21 @@ impl Surroundings<'_> {
             Vec::new()
         };
         let verdict = if late.is_empty() {
-            policy.judge(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), &[])
+            self.record(record, &claimed, &inquiry, claimed.answers());
+            policy.judge(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), self.snoozes)
         } else {
             let mut answers: Answers = claimed.answers().clone();
             answers.counters.extend(late);
-            policy.judge(&self.facts(claimed.authentic()), &inquiry, &answers, &[])
+            self.record(record, &claimed, &inquiry, &answers);
+            policy.judge(&self.facts(claimed.authentic()), &inquiry, &answers, self.snoozes)
         };
         Ok(policy.conclude(claimed, verdict))
+    }
+
+    /// Tells the audit log what rules saw.
+    fn record(&self, record: &mut Record, claimed: &Claimed, inquiry: &Inquiry, answers: &Answers) {
+        record
+            .facts(|persons| self.endpoint.policy.record(&self.facts(claimed.authentic()), inquiry, answers, persons));
     }
 
     fn facts<'e>(&'e self, authentic: &'e Authentic) -> Facts<'e> {

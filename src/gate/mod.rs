@@ -8,6 +8,7 @@ mod judgement;
 pub mod pipeline;
 mod reply;
 pub mod routes;
+mod snoozes;
 mod stop;
 pub mod upstream;
 pub mod worker;
@@ -23,6 +24,9 @@ use crate::keyring::report::{self, Report};
 use crate::observe::Observe;
 use crate::store::Store;
 use routes::Routes;
+use snoozes::Snoozes;
+
+pub use snoozes::{EVERY as SNOOZES_EVERY, MOST as MOST_SNOOZES};
 
 /// Bounds that hold for every callback, whatever its endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +49,7 @@ pub struct Gate {
     in_flight: Arc<AtomicUsize>,
     leaving: AtomicBool,
     draining: AtomicBool,
+    snoozes: Snoozes,
     /// When it began to count.
     since: UnixTime,
 }
@@ -66,6 +71,7 @@ impl Gate {
             in_flight: Arc::new(AtomicUsize::new(0)),
             leaving: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            snoozes: Snoozes::default(),
             since,
         }
     }
@@ -99,6 +105,16 @@ impl Gate {
     /// Metrics and audit.
     pub fn observe(&self) -> &Observe {
         &self.observe
+    }
+
+    /// Rules that are quiet for some events.
+    pub fn snoozes(&self) -> &Snoozes {
+        &self.snoozes
+    }
+
+    /// When it began to count.
+    pub fn since(&self) -> UnixTime {
+        self.since
     }
 
     /// The store.

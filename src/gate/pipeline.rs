@@ -155,13 +155,15 @@ impl Worker {
         reply.note(&authentic);
         endpoint.limits().authentic(client).at(record, Stage::Open)?; // rate-limited
 
+        let snoozes = self.gate.snoozes.current();
         let (method, path) = (method.as_str(), uri.path());
-        let surroundings = Surroundings { endpoint: &endpoint, client, method, path, now };
+        let surroundings = Surroundings { endpoint: &endpoint, client, method, path, now, snoozes: &snoozes };
         let inquiry = surroundings.inquire(&authentic);
         let claimed = self.gate.store.claim(authentic, &headers, &endpoint.terms, inquiry.asks(), now).await;
         let claimed = claimed.at(record, Stage::Claim)?; // replayed, duplicate, in-flight, id-conflict
         record.attempt(claimed.attempt());
-        let decided = surroundings.decide(&self.gate.store, claimed, inquiry).await.at(record, Stage::Decide)?;
+        let decided =
+            surroundings.decide(&self.gate.store, claimed, inquiry, record).await.at(record, Stage::Decide)?;
         record.judged(decided.verdict());
         self.act(&endpoint, decided, Attempt { received: &headers, now }, record, reply).await
     }

@@ -116,7 +116,7 @@ async fn a_reload_goes_on_with_what_is_held_and_an_unused_source_ends() {
     let (keys, path) = (Keys::bundled(), dir.path().join("cache"));
     let own = settings(&keys, Some(&path));
     cache::write(&path, &own, &[held(of(&keys))], NOW).unwrap();
-    let audit = AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0 };
+    let audit = AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0, facts: None };
     let keyring = Keyring::new(Clock::manual(NOW), Observe::new(&audit).unwrap());
     let source = keyring.source(&own);
     assert_eq!(source.keys().get().len(), 1, "without a download");

@@ -296,7 +296,7 @@ mod tests {
     }
 
     fn settings(path: &Path, max_size: u64, max_age: Duration, keep: usize) -> AuditSettings {
-        AuditSettings { target: AuditTarget::File(path.to_owned()), max_size, max_age, keep }
+        AuditSettings { target: AuditTarget::File(path.to_owned()), max_size, max_age, keep, facts: None }
     }
 
     const LONG: Duration = Duration::from_hours(1);

@@ -16,7 +16,7 @@ use prometheus::{
 };
 
 use super::reloads::ReloadMetrics;
-use super::verdicts::{EndpointVerdicts, RuleMetrics, SCORE_BUCKETS};
+use super::verdicts::{EndpointVerdicts, RuleMetrics, SCORE_BUCKETS, Tallies};
 use super::{DeliveryEnd, Readings, Stage};
 use crate::clock::UnixTime;
 use crate::reason::{Outcome, Reason};
@@ -238,6 +238,7 @@ impl Metrics {
                 exceptions: counters(RULE_EXCEPTIONS),
                 info: registered(&registry, IntGaugeVec::new(RULES_INFO.opts(), RULES_INFO.labels)),
                 degraded: degraded.with_label_values(&["verdict"]),
+                tallies: Arc::default(),
             },
             queue_events: registered(&registry, IntGaugeVec::new(QUEUE_EVENTS.opts(), QUEUE_EVENTS.labels)),
             queue_oldest: registered(&registry, IntGaugeVec::new(QUEUE_OLDEST.opts(), QUEUE_OLDEST.labels)),
@@ -291,6 +292,10 @@ impl Metrics {
 
     pub(super) fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
         self.rules.loaded(sets);
+    }
+
+    pub(super) fn tallies(&self) -> &Mutex<Tallies> {
+        &self.rules.tallies
     }
 
     pub(super) fn stage(&self, stage: Stage, seconds: f64) {

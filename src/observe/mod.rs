@@ -22,12 +22,14 @@ use prometheus::IntGauge;
 use crate::clock::UnixTime;
 use crate::reason::Reason;
 use crate::risk::RuleSet;
+use crate::risk::recorded::Persons;
 use audit::Audit;
 pub use deeds::{Action, Delivery, DeliveryEnd};
 pub use metrics::{DownloadMetrics, DownloadResult, EndpointMetrics, KeyUse};
 use metrics::{Metrics, NO_ENDPOINT};
 pub use record::Record;
 pub use reloads::Reload;
+pub use verdicts::RuleTally;
 
 /// The stages of the pipeline, as in `wxgate_stage_seconds{stage}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +95,8 @@ pub struct AuditSettings {
     pub max_age: Duration,
     /// How many rotated files are kept.
     pub keep: usize,
+    /// What is recorded of events for judging them again; none: nothing.
+    pub facts: Option<Persons>,
 }
 
 /// `audit.path`.
@@ -161,6 +165,7 @@ type EndpointId = (Arc<str>, &'static str);
 struct Shared {
     metrics: Metrics,
     audit: Audit,
+    facts: Option<Persons>,
     /// A reload that changes neither goes on counting where it was.
     endpoints: Mutex<HashMap<EndpointId, Arc<EndpointMetrics>>>,
     no_endpoint: Arc<EndpointMetrics>,
@@ -173,9 +178,10 @@ impl Observe {
     /// Starts the audit writer.
     pub fn new(audit: &AuditSettings) -> io::Result<Self> {
         let metrics = Metrics::new();
+        let facts = audit.facts;
         let audit = Audit::start(audit, metrics.audit_dropped.clone())?;
         let no_endpoint = Arc::new(metrics.endpoint(&Arc::from(NO_ENDPOINT), ""));
-        Ok(Self(Arc::new(Shared { metrics, audit, endpoints: Mutex::default(), no_endpoint })))
+        Ok(Self(Arc::new(Shared { metrics, audit, facts, endpoints: Mutex::default(), no_endpoint })))
     }
 
     /// The metrics of the endpoint of this name; the same for every reload.
@@ -212,6 +218,16 @@ impl Observe {
     /// These rule sets are at work from now on.
     pub fn rules_loaded<'s>(&self, sets: impl Iterator<Item = &'s Arc<RuleSet>>) {
         self.0.metrics.rules_loaded(sets);
+    }
+
+    /// What a rule did since the start.
+    pub fn rule(&self, id: &str) -> RuleTally {
+        self.0.metrics.tallies().lock().rule(id)
+    }
+
+    /// Since when a set is at work as it is.
+    pub fn rules_loaded_at(&self, set: &RuleSet) -> Option<UnixTime> {
+        self.0.metrics.tallies().lock().loaded_at(set)
     }
 
     /// A callback begins.
@@ -266,6 +282,11 @@ impl Observe {
 
     fn audit(&self) -> &Audit {
         &self.0.audit
+    }
+
+    /// How events are recorded for judging them again; none: not, or nobody reads it.
+    fn facts(&self) -> Option<Persons> {
+        self.0.facts.filter(|_| self.0.audit.is_on())
     }
 
     fn no_endpoint(&self) -> &Arc<EndpointMetrics> {

@@ -12,6 +12,7 @@ use super::{Observe, Stage};
 use crate::clock::{Clock, UnixTime};
 use crate::reason::Reason;
 use crate::risk::Verdict;
+use crate::risk::recorded::{Persons, Recorded};
 use crate::wechat::Authentic;
 
 /// WeChat's own number of a request, for questions to its support.
@@ -57,6 +58,8 @@ struct Told {
     attempt: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     verdict: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts: Option<Recorded>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_status: Option<u16>,
 }
@@ -133,6 +136,7 @@ impl Record {
                 key: None,
                 attempt: None,
                 verdict: None,
+                facts: None,
                 upstream_status: None,
             },
             is_ended: false,
@@ -181,6 +185,11 @@ impl Record {
     /// How often the event was claimed, this time included.
     pub fn attempt(&mut self, attempt: u32) {
         self.told.attempt = Some(attempt);
+    }
+
+    /// What rules saw, so that other rules can judge the event again. Not asked for if nobody would read it.
+    pub fn facts(&mut self, recorded: impl FnOnce(Persons) -> Recorded) {
+        self.told.facts = self.observe.facts().map(recorded);
     }
 
     /// What rules decided; nothing is told where there are none.

@@ -13,7 +13,14 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 fn observe(path: &Path) -> Observe {
     let target = AuditTarget::File(path.to_owned());
-    Observe::new(&AuditSettings { target, max_size: u64::MAX, max_age: Duration::MAX, keep: 1 }).unwrap()
+    Observe::new(&AuditSettings {
+        target,
+        max_size: u64::MAX,
+        max_age: Duration::MAX,
+        keep: 1,
+        facts: Some(Persons::Plain),
+    })
+    .unwrap()
 }
 
 fn authentic() -> Authentic {
@@ -188,5 +195,5 @@ fn an_endpoint_counts_on_over_reloads_and_a_connection_until_it_closes() {
 }
 
 fn off() -> AuditSettings {
-    AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0 }
+    AuditSettings { target: AuditTarget::Off, max_size: 0, max_age: Duration::ZERO, keep: 0, facts: None }
 }

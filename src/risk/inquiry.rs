@@ -5,7 +5,7 @@ use super::ask::{Answers, Asks, Counted};
 use super::expr::{Asked, Env, EvalError, ListUse};
 use super::policy::Judge;
 use super::schema::{Fact, Facts};
-use super::set::{Counter, Stored, member};
+use super::set::{Counter, RuleSet, Stored, member};
 use crate::clock::UnixTime;
 
 /// The asks for one event, with the plan by which their answers are read.
@@ -116,6 +116,35 @@ impl Inquiry {
             Slot::Failed => None,
         });
         (values.collect(), missing)
+    }
+
+    /// What the store said about lists: the number of the set that asked, what it asked, and whether the value was there.
+    pub(super) fn listed(&self, answers: &Answers) -> impl Iterator<Item = (usize, ListUse, bool)> {
+        self.uses.iter().zip(&answers.lists).map(|((set, used), listed)| (*set, *used, *listed))
+    }
+
+    /// Takes back what is asked about lists where `is_known` is false: what reads them fails then, as if the store had not
+    /// answered.
+    pub(super) fn retain_lists(&mut self, is_known: impl Fn(&ListAsk) -> bool) {
+        let mut known = self.asks.lists.iter().map(&is_known).collect::<Vec<_>>().into_iter();
+        self.uses.retain(|_| known.next().unwrap_or(false));
+        self.asks.lists.retain(is_known);
+    }
+
+    /// Puts other answers in the place of those of counters, where `told` knows them. `sets` are those of the policy.
+    pub(super) fn overlay<'s>(
+        &self,
+        sets: impl Iterator<Item = &'s RuleSet>,
+        answers: &mut Answers,
+        told: impl Fn(&RuleSet, &Counter) -> Option<Counted>,
+    ) {
+        let counters = sets.flat_map(|set| set.counters.iter().map(move |counter| (set, counter)));
+        for (slot, (set, counter)) in self.slots.iter().zip(counters) {
+            let Slot::Asked(at) = slot else { continue };
+            if let (Some(answer), Some(known)) = (answers.counters.get_mut(*at), told(set, counter)) {
+                *answer = Some(known);
+            }
+        }
     }
 
     /// The lists that a set asked for.

@@ -9,7 +9,7 @@ use super::file::{self, Document, DocumentKind};
 use super::files::{Files, MAX_FILES, Spot};
 use super::problem::{Findings, Problem};
 use super::set::{self, RuleSet};
-use super::testing;
+use super::testing::{self, RuleCover};
 use crate::clock::UnixTime;
 
 /// What a directory holds.
@@ -21,6 +21,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The tests that were run; all passed.
     pub tests: Vec<TestRun>,
+    /// What they reach, of each rule.
+    pub cover: Vec<RuleCover>,
 }
 
 /// A test of a rule that passed.
@@ -64,7 +66,9 @@ pub fn load(files: &Files, now: UnixTime) -> Result<Loaded, Vec<Problem>> {
         let included = file::gather(document, &documents, &mut findings);
         if let Some(built) = set::build(document, &included, &overrides, now, &mut findings) {
             let set = Arc::new(built.set);
-            loaded.tests.extend(testing::run(&set, &built.defs, &mut findings));
+            let tested = testing::run(&set, &built.defs, &mut findings);
+            loaded.tests.extend(tested.passed);
+            loaded.cover.extend(tested.cover);
             loaded.sets.push(set);
         }
     }

@@ -49,6 +49,13 @@ impl Policy {
         Self { judges: Arc::from([judge]) }
     }
 
+    /// The same, with this set in it and its rules that are off asked for as well: to explain one of them.
+    pub(super) fn with_rules_off(&self, set: &Arc<RuleSet>) -> Self {
+        let others = self.judges.iter().filter(|judge| judge.set.name != set.name).cloned();
+        let judge = Judge { members: set.members.clone(), set: Arc::clone(set), all: true };
+        Self { judges: others.chain([judge]).collect() }
+    }
+
     /// The sets.
     pub fn sets(&self) -> impl Iterator<Item = &Arc<RuleSet>> {
         self.judges.iter().map(|judge| &judge.set)

@@ -27,5 +27,6 @@ mod replay;
 mod risk;
 mod rotation;
 mod rules;
+mod rules_of_endpoints;
 mod rules_reload;
 mod shared_queue;

@@ -304,7 +304,7 @@ async fn orders_and_lists_are_registered_by_the_commands_and_looked_up_again() {
                \x20 - { name: known, type: string, source: { inline: [o9] }, empty: allow }\nrules:\n\
                \x20 - { id: AB-001, title: t, severity: low, reason: r, action: flag, \
                when: 'has(event.payer.openid) && (event.payer.openid in list.blocked || event.payer.openid in list.known)' }\n";
-    let gateway = rules::judged_by(&[("listed", set)], "").await;
+    let gateway = rules_of_endpoints::judged_by(&[("listed", set)], "").await;
     let admin = gateway.app.admin_address().unwrap();
     let put =
         ["orders", "put", "shop-pay", "order/1", "--amount", "100", "--expires", "2100-01-01T00:00:00Z", "--json"];

@@ -1,173 +1,391 @@
-//! What rules see of a callback that came over the wire, and what they do to it.
+//! The commands around rules, on the audit log of a real run: what the gateway decided and counted is what they find.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
-use wxgate::clock::UnixTime;
-use wxgate::risk::schema::{Around, FIELDS, Fact, Facts, Kind, Kinds, Presence, field as id_of};
-use wxgate::sim::notify::unix_now;
-use wxgate::sim::pay_v2::sign::SignType;
-use wxgate::sim::sample::Order;
+use wxgate::app::App;
+use wxgate::clock::{Clock, UnixTime};
+use wxgate::risk::backtest::Trial;
+use wxgate::risk::recorded::read_line;
+use wxgate::risk::{Files, load};
+use wxgate::sim::keys::SignedBy;
+use wxgate::sim::notify::Event;
+use wxgate::sim::sample::{self, Order};
 use wxgate::sim::shop::{Behaviour, Shop};
-use wxgate::sim::{pay_v2 as sim_v2, sample};
-use wxgate::wechat::Received;
 
-use crate::gateway::{Gateway, SIGNING, Site};
-use crate::{http_client, pay_v2};
+use crate::gateway::{PATH, SIGNING, Site, send};
+use crate::http_client;
 
-/// A gateway whose endpoint is judged by these sets, each with the lines behind its head.
-pub(crate) async fn judged_by(sets: &[(&str, &str)], more: &str) -> Gateway {
+const SETS: [&str; 4] = ["payment-core", "payment-risk", "refund-risk", "order-risk"];
+
+/// A site whose endpoint is judged by the starter rules.
+async fn site(audit: &str) -> (Site, Shop) {
     let site = Site::new();
     let shop = Shop::start("127.0.0.1:0", SIGNING, Behaviour::Healthy).await.unwrap();
-    let dir = site.config().with_file_name("rules");
-    std::fs::create_dir(&dir).unwrap();
-    for (name, text) in sets {
-        let head = format!("apiVersion: wxgate.rules/v1\nkind: RuleSet\nname: {name}\nversion: 1\nschema: pay-v3\n");
-        std::fs::write(dir.join(format!("{name}.yaml")), head + text).unwrap();
-    }
-    let names: Vec<&str> = sets.iter().map(|(name, _)| *name).collect();
-    site.write_config("memory:", shop.address(), &format!("rules = {names:?}\n{more}"));
-    let text = std::fs::read_to_string(site.config()).unwrap();
-    std::fs::write(site.config(), format!("{text}\n[rules]\ndir = \"rules\"\n")).unwrap();
-    Gateway::of(site, shop).await
-}
-
-impl Gateway {
-    /// Reason of the audit record of this payment, sent as WeChat does.
-    async fn reason_of(&self, name: &str) -> String {
-        let before = self.site.audit().len();
-        let order = Order::new(&self.site.keys.merchant, unix_now());
-        self.deliver(&sample::find(name).unwrap().event(&order)).await;
-        for _ in 0..100 {
-            if let Some(record) = self.site.audit().get(before) {
-                return record["reason"].as_str().map(str::to_owned).unwrap_or_default();
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("no audit record of {name}");
-    }
-}
-
-/// WXP-1004 as it is shipped.
-fn trade_type_rule() -> String {
-    let text = include_str!("../../rules/payment-core.yaml");
-    let (_, rule) = text.split_once("\n  - id: WXP-1004").unwrap();
-    let rule = rule.split_once("\n\n").unwrap().0;
-    let paid = text.lines().find(|line| line.contains("name: paid,")).unwrap();
-    format!("macros:\n{paid}\nrules:\n  - id: WXP-1004{rule}\n")
-}
-
-#[tokio::test]
-async fn a_payment_by_another_trade_type_than_the_endpoints_is_held() {
-    let rule = trade_type_rule();
-    let gateway = judged_by(&[("trade", &rule)], "trade_types = [\"NATIVE\"]").await;
-    assert_eq!(gateway.reason_of("payment-native").await, "forwarded");
-    assert_eq!(gateway.reason_of("payment-jsapi").await, "held");
-    let all = judged_by(&[("trade", &rule)], "").await;
-    assert_eq!(all.reason_of("payment-jsapi").await, "forwarded", "an endpoint that lists none allows all");
-}
-
-#[tokio::test]
-async fn rules_see_how_it_was_signed_and_by_which_method_it_came() {
-    let rule = "rules:\n  - id: AB-001\n    title: t\n    severity: high\n    reason: r\n    action: hold\n    when: >-\n      \
-                has(verify.scheme) && verify.scheme == \"WECHATPAY2-SHA256-RSA2048\" && http.method == \"POST\"\n      \
-                && !event.is_test\n";
-    let gateway = judged_by(&[("signed", rule)], "").await;
-    let metrics = http_client::get(gateway.app.admin_address().unwrap(), "/metrics").await.body;
-    for series in [
-        r#"wxgate_rule_hits_total{mode="enforce",rule="AB-001",ruleset="signed"} 0"#,
-        r#"wxgate_rule_hits_total{mode="shadow",rule="AB-001",ruleset="signed"} 0"#,
-        r#"wxgate_rule_errors_total{rule="AB-001",ruleset="signed"} 0"#,
-    ] {
-        assert!(metrics.contains(series), "{series} is not in\n{metrics}");
-    }
-    assert_eq!(gateway.reason_of("payment-native").await, "held");
-    let record: Value = gateway.site.audit().remove(0);
-    assert!(record.to_string().contains("AB-001"), "{record}");
-}
-
-/// The starter rules, with the site's own merchant and app on their lists.
-fn starter_rules(site: &Site) {
-    let dir = site.config().with_file_name("rules");
-    let output = std::process::Command::new("cp")
-        .arg("-r")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/rules"))
-        .arg(&dir)
-        .status()
-        .unwrap();
-    assert!(output.success());
-    std::fs::write(dir.join("lists/mchids.txt"), &site.keys.merchant.mchid).unwrap();
-    std::fs::write(dir.join("lists/appids.txt"), &site.keys.merchant.appid).unwrap();
-}
-
-#[tokio::test]
-async fn one_set_judges_payments_of_both_protocols() {
-    let gateway = Gateway::beside(|site, shop| {
-        starter_rules(site);
-        let v2 = pay_v2::endpoint(site, shop)
-            .replace("protocol = \"pay-v2\"", "protocol = \"pay-v2\"\nrules = [\"payment-core\", \"payment-risk\"]");
-        format!("{v2}\n[rules]\ndir = \"rules\"\n")
-    })
-    .await;
-    let admin = gateway.app.admin_address().unwrap();
-    let merchant = &gateway.site.keys.merchant;
-    let notice = |name: &str, number: &str| {
-        let order = Order { out_trade_no: number.to_owned(), total: 100, ..Order::new(merchant, unix_now()) };
-        sim_v2::sample::find(name).unwrap().notice(&order)
-    };
-    for (number, amount) in [("as-ordered", 100), ("another-amount", 99)] {
-        let order = serde_json::json!({ "amount_total": amount }).to_string();
-        let request = format!(
-            "PUT /v1/orders/shop-v2/{number} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{order}",
-            order.len()
-        );
-        let answer = http_client::raw(admin, request.as_bytes()).await.unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        gateway.send(&notice("v2-payment-native", number).callback(merchant, SignType::Md5, pay_v2::PATH)).await;
-    }
-    for name in ["v2-refund-success", "v2-refund-change", "v2-payment-combined", "v2-payment-error"] {
-        gateway.send(&notice(name, name).callback(merchant, SignType::Md5, pay_v2::PATH)).await;
-    }
-    let metrics = http_client::get(admin, "/metrics").await.body;
-    let errors: Vec<&str> =
-        metrics.lines().filter(|line| line.starts_with("wxgate_rule_errors_total{") && !line.ends_with(" 0")).collect();
-    assert!(errors.is_empty(), "{errors:?}");
-    let (site, _) = gateway.stop().await;
-    let reasons: Vec<_> = site
-        .audit()
-        .iter()
-        .filter(|line| line["record"].is_null() || line["record"] == "callback")
-        .map(|line| line["reason"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(reasons, ["forwarded", "held", "forwarded", "forwarded", "forwarded", "forwarded"]);
-}
-
-/// What the schema promises of a kind holds for both protocols: else a set of the one would fail on events of the other.
-#[test]
-fn an_event_of_v2_has_every_field_that_its_kind_surely_has() {
-    let site = Site::new();
-    let shop = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-    site.write_config("memory:", shop, "");
-    let text = std::fs::read_to_string(site.config()).unwrap() + &pay_v2::endpoint(&site, shop);
-    std::fs::write(site.config(), text).unwrap();
-    let protocol = site.load().endpoints.remove(1).protocol.build();
+    let names = SETS.map(|name| format!("\"{name}\"")).join(", ");
+    site.write_config("file:store.db", shop.address(), &format!("rules = [{names}]"));
+    let config = std::fs::read_to_string(site.config()).unwrap();
+    let config = config.replace("[endpoint.shop-pay]", "[rules]\ndir = \"rules\"\n\n[endpoint.shop-pay]");
+    // The shop knows no clock that is turned by hand, so that it would refuse what it is signed.
+    let config = config.replace("timeout = \"2s\"", "timeout = \"2s\"\nack = \"after-store\"");
+    let config = config.replace("path = \"audit.ndjson\"", &format!("path = \"audit.ndjson\"\n{audit}"));
+    std::fs::write(site.config(), config).unwrap();
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("rules"), &folder(&site).join("rules"));
     let merchant = &site.keys.merchant;
-    let mut looked_at = 0;
-    for sample in sim_v2::sample::ALL.iter().filter(|sample| sample.name != "v2-payment-error") {
-        let callback = sample.notice(&Order::new(merchant, unix_now())).callback(merchant, SignType::Md5, pay_v2::PATH);
-        let (method, headers) = (http::Method::POST, http::HeaderMap::new());
-        let received = Received { method: &method, path: pay_v2::PATH, query: "", headers: &headers };
-        let now = UnixTime::from_secs(unix_now());
-        let screened = protocol.screen(received, now).unwrap();
-        let authentic = protocol.open(protocol.verify(screened, callback.body.into()).unwrap()).unwrap();
-        let around = Around::new(now, [127, 0, 0, 1].into(), "shop");
-        let facts = Facts::from_event(authentic.event(), &around);
-        let kind = Kinds::of(&[Kind::of(authentic.event())]);
-        for field in FIELDS.iter().filter(|field| field.path.starts_with("event.")) {
-            let Presence::ByKind { sure, .. } = field.presence else { continue };
-            let is_sure = kind.within(sure);
-            let fact = facts.get(id_of(field.path).unwrap());
-            assert!(!is_sure || fact != Fact::Absent, "{}: {} is absent", sample.name, field.path);
-            looked_at += usize::from(is_sure);
+    for (name, value) in [("mchids", &merchant.mchid), ("appids", &merchant.appid)] {
+        std::fs::write(folder(&site).join(format!("rules/lists/{name}.txt")), value).unwrap();
+    }
+    (site, shop)
+}
+
+fn folder(site: &Site) -> PathBuf {
+    site.config().parent().unwrap().to_owned()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let into = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &into);
+        } else {
+            std::fs::copy(entry.path(), into).map(drop).unwrap();
         }
     }
-    assert!(looked_at > 30, "{looked_at}");
+}
+
+/// Numbers that are the same in each run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+}
+
+/// A gateway whose clock is turned by hand.
+struct Run {
+    site: Site,
+    app: App,
+    clock: Clock,
+    shop: Shop,
+}
+
+impl Run {
+    async fn start(audit: &str) -> Self {
+        let (site, shop) = site(audit).await;
+        // 2026-03-01, 11 at night in Beijing: the run goes over midnight.
+        let clock = Clock::manual(UnixTime::from_secs(1_772_377_200));
+        let app = App::start(site.load(), clock.clone()).await.unwrap();
+        clock.advance(Duration::from_secs(5));
+        Self { site, app, clock, shop }
+    }
+
+    async fn deliver(&self, event: &Event) -> u16 {
+        let now = self.clock.now().secs();
+        let callback = event.callback(&self.site.keys, SignedBy::Certificate, PATH, now);
+        send(self.app.addresses()[0], &callback).await.status
+    }
+
+    async fn register(&self, number: &str, body: &str) {
+        let admin = self.app.admin_address().unwrap();
+        let (length, path) = (body.len(), format!("/v1/orders/shop-pay/{number}"));
+        let request = format!(
+            "PUT {path} HTTP/1.1\r\nhost: {admin}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        );
+        let answer = http_client::raw(admin, request.as_bytes()).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
+    /// Payments and refunds of a few people over some hours, some told again, some of registered orders.
+    async fn hours_of_events(&self, count: usize) {
+        let mut dice = Dice(7);
+        for number in 0..count {
+            self.clock.advance(Duration::from_millis(dice.below(150_000)));
+            let payer = format!("oPayerPayerPayerPayer{:07}", dice.below(4));
+            let order = Order {
+                out_trade_no: format!("ORDER-{number}"),
+                total: 1 + i64::try_from(dice.below(700_000) / (1 + 3000 * dice.below(2))).unwrap(),
+                openid: payer,
+                ..Order::new(&self.site.keys.merchant, self.clock.now().secs())
+            };
+            if dice.below(3) == 0 {
+                let paid_less = i64::try_from(dice.below(2)).unwrap();
+                let (amount, ip) = (order.total + paid_less, dice.below(3));
+                let body = format!(r#"{{"amount_total":{amount},"currency":"CNY","client_ip":"198.51.100.{ip}"}}"#);
+                self.register(&order.out_trade_no, &body).await;
+            }
+            let event = sample::find("payment-native").unwrap().event(&order);
+            assert_eq!(self.deliver(&event).await, 200);
+            if dice.below(5) == 0 {
+                self.clock.advance(Duration::from_secs(20));
+                assert_eq!(self.deliver(&event).await, 200, "a duplicate");
+            }
+            if dice.below(4) == 0 {
+                let refund = sample::find("refund-success").unwrap().event(&order);
+                assert_eq!(self.deliver(&refund).await, 200);
+            }
+        }
+    }
+
+    async fn stop(self) -> Site {
+        self.app.shutdown().await;
+        self.site
+    }
+}
+
+async fn wxgate(site: &Site, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wxgate"));
+    command.args(args).current_dir(folder(site));
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// The result as JSON, and the exit code.
+async fn told(site: &Site, args: &[&str]) -> (Value, i32) {
+    let output = wxgate(site, args).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let told = serde_json::from_str(&text)
+        .unwrap_or_else(|error| panic!("{args:?}: {error}: {text}{}", String::from_utf8_lossy(&output.stderr)));
+    (told, output.status.code().unwrap())
+}
+
+#[tokio::test]
+async fn what_the_gateway_decided_and_counted_is_found_again_in_its_audit_log() {
+    let run = Run::start("").await;
+    run.hours_of_events(120).await;
+    let site = run.stop().await;
+
+    // Counter by counter: those that the live store told against those counted again in event time.
+    let files = wxgate_rules(&folder(&site).join("rules"));
+    let loaded = load(&files, UnixTime::from_secs(1_772_377_200)).unwrap();
+    let mut trial = Trial::new(loaded.sets.iter().filter(|set| SETS.contains(&&**set.name())).cloned().collect());
+    let (mut events, mut counters) = (0, 0);
+    for line in std::fs::read_to_string(folder(&site).join("audit.ndjson")).unwrap().lines() {
+        let Some(entry) = read_line(line.as_bytes()).unwrap() else { continue };
+        let (verdict, again) = trial.replay(&entry);
+        let sorted = |recorded: &wxgate::risk::recorded::Recorded| {
+            let mut counters = recorded.counters().to_vec();
+            counters.sort_by_key(|it| (it.set.clone(), it.counter.clone()));
+            counters
+        };
+        assert_eq!(sorted(&again), sorted(&entry.recorded), "{line}");
+        assert_eq!(Some(verdict.action()), entry.action);
+        (events, counters) = (events + 1, counters + entry.recorded.counters().len());
+    }
+    assert!(events > 130 && counters > events * 8, "{events} events, {counters} counters");
+
+    // The command finds the same, and nothing decided otherwise.
+    let policies = SETS.map(|name| format!("--policy={name}"));
+    let mut args = vec!["rules", "backtest", "rules", "--json", "--events", "audit.ndjson"];
+    args.extend(policies.iter().map(String::as_str));
+    let (report, exit) = told(&site, &args).await;
+    assert_eq!((exit, &report["events"], &report["late"]), (0, &events.into(), &0.into()), "{report}");
+    assert_eq!(report["against_recorded"], Value::Array(Vec::new()));
+    assert_eq!((&report["degraded"], &report["without_order"]), (&0.into(), &0.into()));
+    assert!(report["run"]["passed_over"].as_u64().unwrap() > 10, "duplicates carry no event");
+    let audit = site.audit();
+    let held = audit.iter().filter(|record| record["reason"] == "held").count();
+    assert!(held > 0 && report["verdicts"]["hold"] == held);
+    let hits = |rule: &str| {
+        let hits = audit.iter().filter_map(|record| record["verdict"]["hits"].as_array()).flatten();
+        hits.filter(|hit| hit["rule"] == rule).count()
+    };
+    for rule in report["rules"].as_array().unwrap() {
+        assert_eq!(rule["hits"], hits(rule["rule"].as_str().unwrap()), "{rule}");
+    }
+    for rule in ["WXP-1001", "WXP-2001", "WXP-2002"] {
+        assert!(hits(rule) > 0, "{rule} is tried");
+    }
+    commands_on_the_log(&site).await;
+}
+
+/// What `--markdown`, `diff` and `explain` make of the same log.
+async fn commands_on_the_log(site: &Site) {
+    let markdown = wxgate(site, &["rules", "backtest", "rules", "--markdown", "--events", "audit.ndjson"]).await;
+    let markdown = String::from_utf8(markdown.stdout).unwrap();
+    assert!(markdown.starts_with("## Backtest\n") && markdown.contains("| WXP-1001 | enforce |"), "{markdown}");
+    assert!(!markdown.contains("oPayerPayer"), "who paid is masked: {markdown}");
+
+    let same = ["rules", "diff", "rules", "rules", "--json", "--events", "audit.ndjson"];
+    let (difference, exit) = told(site, &same).await;
+    assert_eq!((exit, &difference["changed"]), (0, &0.into()), "{difference}");
+    copy(&folder(site).join("rules"), &folder(site).join("stricter"));
+    let path = folder(site).join("stricter/payment-risk.yaml");
+    let rules = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, rules.replace("defaults: { mode: shadow", "defaults: { mode: enforce")).unwrap();
+    let changed = ["rules", "diff", "rules", "stricter", "--json", "--events", "audit.ndjson"];
+    let (difference, exit) = told(site, &changed).await;
+    assert_eq!(exit, 1);
+    assert!(difference["changed"].as_u64().unwrap() > 0, "{difference}");
+    let velocity = difference["rules"].as_array().unwrap().iter().find(|rule| rule["rule"] == "WXP-2001").unwrap();
+    assert!(velocity["acts_gained"].as_u64().unwrap() > 0 && velocity["gained"] == 0, "{velocity}");
+    assert_eq!(velocity["samples"][0][0], "acts");
+    // A rule whose test no longer holds keeps all from loading.
+    std::fs::write(&path, rules.replace("expr: yuan(20000)", "expr: yuan(10)")).unwrap();
+    let output = wxgate(site, &changed).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("[WXL220]"));
+
+    let audit = site.audit();
+    let held = audit.iter().find(|record| record["reason"] == "held").unwrap();
+    let id = held["event"]["id"].as_str().unwrap();
+    let rule = held["verdict"]["hits"].as_array().unwrap().iter().find(|hit| hit["enforced"] == true).unwrap();
+    let rule = rule["rule"].as_str().unwrap();
+    let explain = ["rules", "explain", rule, "--event", "audit.ndjson", "--id", id, "--json"];
+    let (explained, exit) = told(site, &explain).await;
+    assert_eq!((exit, &explained["outcome"], &explained["verdict"]), (0, &"fires".into(), &"hold".into()));
+    assert!(explained["parts"].as_array().unwrap().iter().all(|part| part["value"].is_string()), "{explained}");
+
+    // The same counters come out of the log as the record tells.
+    let (told_by_record, _) =
+        told(site, &["rules", "explain", "WXP-2001", "--event", "audit.ndjson", "--id", id, "--json"]).await;
+    let from_log =
+        ["rules", "explain", "WXP-2001", "--event", "audit.ndjson", "--id", id, "--json", "--events", "audit.ndjson"];
+    let (counted, _) = told(site, &from_log).await;
+    let values =
+        |explained: &Value| (explained["counters"][0]["before"].clone(), explained["counters"][0]["after"].clone());
+    assert_eq!(values(&counted), values(&told_by_record));
+    assert_eq!(
+        (&told_by_record["counters"][0]["from"], &counted["counters"][0]["from"]),
+        (&"recorded".into(), &"counted".into())
+    );
+}
+
+fn wxgate_rules(dir: &Path) -> Files {
+    wxgate::config::read_rule_files(dir).unwrap()
+}
+
+async fn admin(address: SocketAddr, path: &str) -> Value {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    serde_json::from_str(&http_client::raw(address, request.as_bytes()).await.expect("an answer").body).unwrap()
+}
+
+#[tokio::test]
+async fn a_held_event_is_explained_from_what_held_show_prints() {
+    let run = Run::start("facts = \"hashed\"").await;
+    let order =
+        Order { out_trade_no: "ORDER-1".to_owned(), ..Order::new(&run.site.keys.merchant, run.clock.now().secs()) };
+    run.register("ORDER-1", r#"{"amount_total":8800,"currency":"CNY"}"#).await;
+    assert_eq!(run.deliver(&sample::find("payment-native").unwrap().event(&order)).await, 200);
+    let address = run.app.admin_address().unwrap();
+    let page = admin(address, "/v1/held").await;
+    let row = page["rows"][0]["id"].as_str().unwrap().to_owned();
+    let shown = admin(address, &format!("/v1/held/{row}")).await;
+    let site = run.stop().await;
+    std::fs::write(folder(&site).join("held.json"), shown.to_string()).unwrap();
+    let (explained, exit) = told(&site, &["rules", "explain", "WXP-1001", "--event", "held.json", "--json"]).await;
+    assert_eq!((exit, &explained["subject"]), (0, &"ORDER-1".into()), "{explained}");
+    assert!(explained["notes"].to_string().contains("the order was not asked for"), "{explained}");
+    let text = std::fs::read_to_string(folder(&site).join("audit.ndjson")).unwrap();
+    assert!(text.contains("\"hashed\":true") && !text.contains(&order.openid), "{text}");
+    let from_audit = wxgate(&site, &["rules", "explain", "WXP-1001", "--event", "audit.ndjson"]).await;
+    let from_audit = String::from_utf8(from_audit.stdout).unwrap();
+    assert!(from_audit.contains("event.amount.total != order.amount_total = true"), "{from_audit}");
+    assert!(from_audit.contains("note: who paid is hashed in this record"), "{from_audit}");
+}
+
+impl Run {
+    /// A payment by `payer` of another amount than was ordered: what WXP-1001 is about. Tells how it ended.
+    async fn pay_too_little(&self, number: &str, payer: &str) -> String {
+        let now = self.clock.now().secs();
+        let (out_trade_no, openid) = (number.to_owned(), payer.to_owned());
+        let order = Order { out_trade_no, openid, ..Order::new(&self.site.keys.merchant, now) };
+        self.register(number, r#"{"amount_total":8800,"currency":"CNY"}"#).await;
+        assert_eq!(self.deliver(&sample::find("payment-native").unwrap().event(&order)).await, 200);
+        let held = admin(self.app.admin_address().unwrap(), "/v1/held").await;
+        let count = held["rows"].as_array().unwrap().len();
+        format!("{count} held")
+    }
+
+    async fn rules(&self, args: &[&str]) -> (String, i32) {
+        let address = self.app.admin_address().unwrap().to_string();
+        let mut all = vec!["rules"];
+        all.extend(args);
+        all.extend(["--admin", &address]);
+        let output = wxgate(&self.site, &all).await;
+        let text = [output.stdout, output.stderr].concat();
+        (String::from_utf8(text).unwrap(), output.status.code().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_rule_rests_for_one_payer_until_a_time_and_its_state_is_told() {
+    let run = Run::start("").await;
+    let (one, other) = ("oPayerPayerPayerPayer0000001", "oPayerPayerPayerPayer0000002");
+    assert_eq!(run.pay_too_little("A-1", one).await, "1 held");
+    let key = format!("openid={one}");
+    for (args, code, says) in [
+        (["snooze", "WXP-9999", "--key", &key, "--for", "4h"], 1, "no endpoint judges by a rule of this id"),
+        (["snooze", "WXP-1001", "--key", &key, "--for", "31d"], 2, "from 1 to 30 days"),
+        (["snooze", "WXP-1001", "--key", "amount.total=1", "--for", "4h"], 2, "is no field with a text"),
+        (["snooze", "WXP-1001", "--key", &key, "--for", "4h"], 0, "WXP-1001 is quiet for event.payer.openid=oPayer"),
+    ] {
+        let (told, exit) = run.rules(&args).await;
+        assert!(exit == code && told.contains(says), "{args:?}: {exit} {told}");
+    }
+    assert_eq!(run.pay_too_little("A-2", one).await, "1 held", "it rests");
+    assert_eq!(run.pay_too_little("B-1", other).await, "2 held", "for others it does not");
+    let (status, exit) = run.rules(&["status"]).await;
+    assert_eq!(exit, 0);
+    let rule = status.lines().find(|line| line.starts_with("WXP-1001 ")).unwrap();
+    let words: Vec<&str> = rule.split_whitespace().collect();
+    assert_eq!(words[1..7], ["enforce", "2", "2", "0", "1", "0"], "{rule}");
+    assert!(status.contains("payment-core version 1 (pay-v3), digest ") && status.contains("for shop-pay"), "{status}");
+    assert!(status.contains(&format!("WXP-1001      event.payer.openid={one}")), "{status}");
+
+    run.clock.advance(Duration::from_hours(4));
+    assert_eq!(run.pay_too_little("A-3", one).await, "3 held", "it is awake again");
+    run.rules(&["snooze", "WXP-1001", "--key", &key, "--for", "4h"]).await;
+    assert_eq!(run.rules(&["snooze", "WXP-1001", "--key", &key, "--end"]).await.1, 0);
+    assert_eq!(run.rules(&["snooze", "WXP-1001", "--key", &key, "--end"]).await.1, 1, "there is none");
+    assert_eq!(run.pay_too_little("A-4", one).await, "4 held");
+    let site = run.stop().await;
+    let audit = site.audit();
+    let is_callback = |record: &&Value| record.get("record").is_none();
+    let mut callbacks = audit.iter().filter(is_callback);
+    let snoozed = callbacks.find(|record| record["event"]["subject"] == "A-2").unwrap();
+    assert_eq!(snoozed["verdict"]["snoozed"], serde_json::json!(["WXP-1001"]));
+    let deeds: Vec<(&str, &str)> = audit
+        .iter()
+        .filter(|record| record["of"] == "rules/WXP-1001")
+        .map(|record| (record["action"].as_str().unwrap(), record["result"].as_str().unwrap()))
+        .collect();
+    let done = [("snooze", "done"), ("snooze", "done"), ("wake", "done"), ("wake", "not-found")];
+    assert_eq!(deeds, [[("snooze", "bad-body"), ("snooze", "bad-body")].as_slice(), &done].concat());
+}
+
+#[tokio::test]
+async fn a_snooze_outlives_a_restart() {
+    let run = Run::start("").await;
+    let payer = "oPayerPayerPayerPayer0000001";
+    run.rules(&["snooze", "WXP-1001", "--key", &format!("openid={payer}"), "--for", "4h"]).await;
+    let (shop, clock) = (run.shop, run.clock);
+    run.app.shutdown().await;
+    let app = App::start(run.site.load(), clock.clone()).await.unwrap();
+    clock.advance(Duration::from_secs(5));
+    let run = Run { site: run.site, app, clock, shop };
+    assert_eq!(run.pay_too_little("A-1", payer).await, "0 held");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn every_command_is_documented_and_no_other() {
+    let help = Command::new(env!("CARGO_BIN_EXE_wxgate")).args(["rules", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands =
+        commands.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+    let mut commands: Vec<&str> = commands.filter(|command| *command != "help").collect();
+    let docs = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md")).unwrap();
+    let rows = docs.lines().filter_map(|line| line.strip_prefix("| `wxgate rules ")?.split([' ', '`']).next());
+    let mut documented: Vec<&str> = rows.collect();
+    documented.dedup();
+    commands.sort_unstable();
+    documented.sort_unstable();
+    assert_eq!(documented, commands);
 }

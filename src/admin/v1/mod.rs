@@ -8,6 +8,7 @@ mod lists;
 mod orders;
 mod query;
 mod queues;
+mod rules;
 
 use std::net::IpAddr;
 
@@ -67,6 +68,14 @@ enum Route {
     AddToList(String, String),
     /// `DELETE /v1/lists/{list}/{value}`
     RemoveFromList(String, String),
+    /// `GET /v1/rules`
+    Rules,
+    /// `GET /v1/snoozes`
+    Snoozes,
+    /// `PUT /v1/snoozes/{rule}`
+    Snooze(String),
+    /// `DELETE /v1/snoozes/{rule}`
+    Wake(String),
 }
 
 /// The table of routes.
@@ -89,6 +98,12 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
             let add = Route::AddToList(list.clone(), value.clone());
             one_of(method, &[(Method::PUT, add), (Method::DELETE, Route::RemoveFromList(list, value))])
         }
+        ["rules"] => one_of(method, &[(Method::GET, Route::Rules)]),
+        ["snoozes"] => one_of(method, &[(Method::GET, Route::Snoozes)]),
+        ["snoozes", rule] => {
+            let rule = word(rule)?;
+            one_of(method, &[(Method::PUT, Route::Snooze(rule.clone())), (Method::DELETE, Route::Wake(rule))])
+        }
         [name] => one_of(method, &[(Method::GET, Route::List(queue(name)?))]),
         [name, row] => {
             let (queue, row) = (queue(name)?, id(row)?);
@@ -102,7 +117,7 @@ fn route(method: &Method, path: &str) -> Result<Route, Problem> {
     }
 }
 
-const HERE: &str = "here are /v1/held, /v1/pending, /v1/dead, /v1/orders, /v1/lists, /v1/bans and /v1/keys; docs/admin-api.md has them all";
+const HERE: &str = "here are /v1/held, /v1/pending, /v1/dead, /v1/orders, /v1/lists, /v1/bans, /v1/rules, /v1/snoozes and /v1/keys; docs/admin-api.md has them all";
 
 fn queue(name: &str) -> Result<Queue, Problem> {
     Queue::named(name).ok_or_else(|| not_found(HERE))
@@ -156,6 +171,10 @@ async fn act(gate: &Gate, who: Who, request: Request<Incoming>) -> Result<Reply,
         Route::ShowList(list) => lists::show(gate, &list, query).await,
         Route::AddToList(list, value) => lists::add(gate, who, &list, &value, &body).await,
         Route::RemoveFromList(list, value) => lists::remove(gate, who, &list, &value, query).await,
+        Route::Rules => rules::status(gate, query),
+        Route::Snoozes => rules::snoozes(gate, query).await,
+        Route::Snooze(rule) => rules::snooze(gate, who, &rule, &body).await,
+        Route::Wake(rule) => rules::wake(gate, who, &rule, query).await,
     }
 }
 
@@ -246,6 +265,10 @@ mod tests {
             ("GET", "/v1/lists/blocked".to_owned(), Route::ShowList("blocked".to_owned())),
             ("PUT", "/v1/lists/blocked/a%20b".to_owned(), Route::AddToList("blocked".to_owned(), "a b".to_owned())),
             ("DELETE", "/v1/lists/blocked/a".to_owned(), Route::RemoveFromList("blocked".to_owned(), "a".to_owned())),
+            ("GET", "/v1/rules".to_owned(), Route::Rules),
+            ("GET", "/v1/snoozes".to_owned(), Route::Snoozes),
+            ("PUT", "/v1/snoozes/WXP-1".to_owned(), Route::Snooze("WXP-1".to_owned())),
+            ("DELETE", "/v1/snoozes/WXP-1".to_owned(), Route::Wake("WXP-1".to_owned())),
         ];
         for (method, path, expected) in routes {
             assert_eq!(route(&method.parse().unwrap(), &path).unwrap(), expected);

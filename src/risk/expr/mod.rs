@@ -254,6 +254,18 @@ impl Expr {
         self.parts.iter().map(seen).collect()
     }
 
+    /// The value of each part of its own text that is true or false, in the order of the text and a whole before its parts;
+    /// none: it has no value. Parts that are always the same are left out.
+    pub fn branches(&self, env: &Env<'_>) -> Vec<(Span, Option<bool>)> {
+        let is_open = |part: &&Part| part.inside.is_none() && !part.lowered.is_constant();
+        let own = self.parts.iter().filter(is_open);
+        let value = |part: &Part| {
+            let Lowered::Bool(condition) = &part.lowered else { return None };
+            Some((part.span, condition.eval(env).ok()))
+        };
+        own.filter_map(value).collect()
+    }
+
     /// What it may read.
     pub fn reads(&self) -> &Reads {
         &self.reads

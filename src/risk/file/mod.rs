@@ -1,6 +1,7 @@
 //! Rule files as they are written: YAML with places, read strictly into the types below. Nothing here knows what an
 //! expression means; `super::compile` does.
 
+mod canonical;
 mod counter;
 mod document;
 mod include;
@@ -18,8 +19,10 @@ use serde::{Deserialize, Serialize};
 use super::files::{FileId, Spanned};
 use yaml::Node;
 
+pub use canonical::{CanonicalError, canonical};
 pub(super) use document::read;
 pub(super) use include::{gather, resolve};
+pub use table::duration;
 
 /// An expression's text, or any other text, with its place.
 pub(super) type Text = Spanned<String>;
@@ -308,6 +311,13 @@ impl Action {
             Self::Hold => "hold",
             Self::Reject => "reject",
         }
+    }
+}
+
+impl Action {
+    /// The action of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Allow, Self::Flag, Self::Hold, Self::Reject].into_iter().find(|action| action.name() == name)
     }
 }
 

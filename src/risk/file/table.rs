@@ -298,7 +298,7 @@ fn kind(node: &Node) -> &'static str {
 }
 
 /// `10m`: a whole number and a unit.
-pub(in crate::risk) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let (_, factor) = SPANS.iter().find(|(name, _)| *name == unit)?;
     number.parse::<u64>().ok()?.checked_mul(*factor).map(Duration::from_millis)

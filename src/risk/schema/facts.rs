@@ -125,6 +125,11 @@ impl<'e> Facts<'e> {
         Self { values }
     }
 
+    /// Of nothing: every field is absent until it is [set](Facts::set).
+    pub fn none() -> Self {
+        Self { values: [Fact::Absent; FIELD_COUNT] }
+    }
+
     /// Adds the registered order, or takes it away.
     pub fn set_order(&mut self, order: Option<&'e Order>) {
         for (value, field) in self.values.iter_mut().zip(&FIELDS) {

@@ -400,3 +400,8 @@ pub fn field(path: &str) -> Option<FieldId> {
     let place = FIELDS.iter().position(|field| field.path == path)?;
     u8::try_from(place).ok().map(FieldId)
 }
+
+/// All fields with their places, in the order of the reference.
+pub fn fields() -> impl Iterator<Item = (FieldId, &'static Field)> {
+    (0_u8..=u8::MAX).map(FieldId).zip(&FIELDS)
+}

@@ -8,12 +8,14 @@
 mod enums;
 mod facts;
 mod fields;
+mod owned;
 #[cfg(test)]
 mod tests;
 
 pub use enums::{EnumType, Kind, Kinds};
 pub use facts::{Around, Fact, Facts};
-pub use fields::{FIELD_COUNT, FIELDS, field};
+pub use fields::{FIELD_COUNT, FIELDS, field, fields};
+pub use owned::OwnedFact;
 
 use crate::event::Event;
 use crate::risk::ask::Order;

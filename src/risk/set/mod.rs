@@ -23,7 +23,7 @@ use super::schema::{Family, FieldId};
 use crate::clock::UnixTime;
 
 pub(super) use build::build;
-pub(super) use digest::{member, percentile};
+pub(super) use digest::{hex, member, of_parts, percentile};
 pub(super) use lists::read as read_members;
 pub(super) use message::Message;
 pub(super) use overrides::check as check_overrides;

@@ -1,7 +1,5 @@
 //! Events that tests begin with, one of each kind, and the fields that a test gives instead.
 
-use core::net::IpAddr;
-
 use jiff::Timestamp;
 
 use crate::clock::UnixTime;
@@ -11,7 +9,7 @@ use crate::risk::code::Code;
 use crate::risk::file::table::duration;
 use crate::risk::file::yaml::{Kind as NodeKind, Node, Scalar};
 use crate::risk::problem::{Findings, did_you_mean, quoted};
-use crate::risk::schema::{FIELDS, Fact, Facts, Family, FieldId, Kind, Type, field};
+use crate::risk::schema::{FIELDS, Facts, Family, FieldId, Kind, OwnedFact, Type, field};
 
 /// When a test happens that does not say when: 2026-03-01, noon in Beijing.
 pub(super) const NOON: UnixTime = UnixTime::from_secs(1_772_337_600);
@@ -21,31 +19,13 @@ const HINT: &str = "`wxgate rules schema` lists the fields";
 #[derive(Clone, Debug)]
 pub(super) struct Given {
     field: FieldId,
-    value: Owned,
-}
-
-#[derive(Clone, Debug)]
-enum Owned {
-    Absent,
-    Int(i64),
-    Text(String),
-    Member(u8, String),
-    Ip(IpAddr),
-    Texts(Vec<String>),
+    value: OwnedFact,
 }
 
 impl Given {
     /// Puts the value where expressions find it.
     pub(super) fn set<'e>(&'e self, facts: &mut Facts<'e>) {
-        let fact = match &self.value {
-            Owned::Absent => Fact::Absent,
-            Owned::Int(number) => Fact::Int(*number),
-            Owned::Text(text) => Fact::Text(text),
-            Owned::Member(code, word) => Fact::Member(*code, word),
-            Owned::Ip(ip) => Fact::Ip(ip.to_canonical()),
-            Owned::Texts(texts) => Fact::Texts(Some(texts)),
-        };
-        facts.set(self.field, fact);
+        facts.set(self.field, self.value.as_fact());
     }
 }
 
@@ -190,24 +170,26 @@ fn wanted(ty: Type) -> &'static str {
     }
 }
 
-fn value(ty: Type, node: &Node) -> Option<Owned> {
+fn value(ty: Type, node: &Node) -> Option<OwnedFact> {
     if let NodeKind::Sequence(items) = &node.kind {
         let texts = items.iter().map(|item| Some(item.as_scalar()?.text.clone()));
-        return matches!(ty, Type::List(_)).then(|| texts.collect::<Option<_>>().map(Owned::Texts)).flatten();
+        return matches!(ty, Type::List(_))
+            .then(|| texts.collect::<Option<_>>().map(|texts| OwnedFact::Texts(Some(texts))))
+            .flatten();
     }
     let scalar = node.as_scalar()?;
     if scalar.is_null() {
-        return Some(Owned::Absent);
+        return Some(OwnedFact::Absent);
     }
     let text = &scalar.text;
     match ty {
-        Type::Fen | Type::Int => scalar.as_int().map(Owned::Int),
-        Type::Text => Some(Owned::Text(text.clone())),
-        Type::Enum(of) => Some(Owned::Member(of.code(text), text.clone())),
-        Type::Ip => text.parse().ok().map(Owned::Ip),
-        Type::Bool => text.parse().ok().map(|truth: bool| Owned::Int(i64::from(truth))),
-        Type::Time => moment(text).map(|at| Owned::Int(at.millis())),
-        Type::Duration => duration(text).and_then(|span| i64::try_from(span.as_millis()).ok()).map(Owned::Int),
+        Type::Fen | Type::Int => scalar.as_int().map(OwnedFact::Int),
+        Type::Text => Some(OwnedFact::Text(text.clone())),
+        Type::Enum(of) => Some(OwnedFact::Member(of.code(text), text.clone())),
+        Type::Ip => text.parse().ok().map(OwnedFact::Ip),
+        Type::Time => moment(text).map(|at| OwnedFact::Int(at.millis())),
+        Type::Duration => duration(text).and_then(|span| i64::try_from(span.as_millis()).ok()).map(OwnedFact::Int),
+        Type::Bool => text.parse().ok().map(|truth: bool| OwnedFact::Int(i64::from(truth))),
         Type::Date | Type::Cidr | Type::Ratio | Type::List(_) | Type::Group => None,
     }
 }

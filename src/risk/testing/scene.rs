@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cover::{self, Values};
 use super::fixture::{self, Given, NOON};
 use crate::clock::UnixTime;
 use crate::event::Event;
@@ -41,6 +42,8 @@ pub(super) struct Played {
     /// Counters that rules read, with this event.
     pub(super) counters: Vec<(String, Option<i64>)>,
     saw: Vec<String>,
+    /// The values of the parts of its conditions.
+    pub(super) branches: Vec<Values>,
 }
 
 impl Scene {
@@ -163,6 +166,7 @@ impl Played {
             excepted_by: None,
             counters: Vec::new(),
             saw: Vec::new(),
+            branches: Vec::new(),
         }
     }
 
@@ -172,6 +176,7 @@ impl Played {
         let after = |at: usize| env.counters.get(at).copied().flatten().map(|counted| counted.after);
         self.counters = stored.map(|(at, counter)| (counter.name.clone(), after(at))).collect();
         self.saw = rule.saw(&set.scope, env).into_iter().map(|(part, value)| format!("{part} = {value}")).collect();
+        self.branches = cover::values(rule, env);
         match outcome(rule, set.openings.look(env), env, now) {
             Outcome::Quiet => {}
             Outcome::Excepted(exception) => self.excepted_by = Some(exception.name.to_string()),

@@ -7,6 +7,8 @@ use crate::risk::ask::{Amount, MOST_SLICES, Measure};
 
 use std::time::Duration;
 
+mod model;
+
 fn ask(number: u64, now: UnixTime) -> Ask<'static> {
     let digest = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_le_bytes();
     Ask {
