@@ -281,7 +281,10 @@ mod tests {
     #[test]
     fn values_come_with_their_places_and_integers_are_exact() {
         let got = seen(r#"{"a":"x","b":{"c":9007199254740993,"d":{"e":"deep"}},"f":["in"],"\u0067":"esc\n"}"#).unwrap();
-        let want = [("a", "x"), ("b.c", "9007199254740993"), ("-", "deep"), ("-", "in"), ("g", "esc\n")];
+        let want = [("a", "x"), ("b.c", "9007199254740993"), ("-", "deep"), ("f[]", "in"), ("g", "esc\n")];
+        assert_eq!(got, want.map(|(place, value)| (place.to_owned(), value.to_owned())));
+        let got = seen(r#"{"f":[{"a":1,"b":{"c":2,"d":{"e":3}},"g":[4]},[5]],"h":{"i":[6]}}"#).unwrap();
+        let want = [("f[].a", "1"), ("f[].b.c", "2"), ("-", "3"), ("-", "4"), ("-", "5"), ("-", "6")];
         assert_eq!(got, want.map(|(place, value)| (place.to_owned(), value.to_owned())));
     }
 
@@ -346,32 +349,39 @@ mod tests {
 
     /// What [`Seen`] is to see of a document, walked by other code.
     fn walked(document: &serde_json::Value) -> Vec<(String, String)> {
-        fn walk(value: &serde_json::Value, place: Option<&str>, depth: usize, seen: &mut Vec<(String, String)>) {
+        fn walk(
+            value: &serde_json::Value,
+            place: Option<&str>,
+            (depth, listed): (usize, bool),
+            seen: &mut Vec<(String, String)>,
+        ) {
+            let deeper = depth.saturating_add(1);
             match value {
                 serde_json::Value::String(text) => seen.push((place.unwrap_or("-").to_owned(), text.clone())),
                 serde_json::Value::Number(number) if number.is_i64() => {
                     seen.push((place.unwrap_or("-").to_owned(), number.to_string()));
                 }
                 serde_json::Value::Array(items) => {
+                    let place = place.filter(|_| (depth, listed) == (1, false)).map(|list| format!("{list}[]"));
                     for item in items {
-                        walk(item, None, depth.saturating_add(1), seen);
+                        walk(item, place.as_deref(), (deeper, true), seen);
                     }
                 }
                 serde_json::Value::Object(members) => {
                     for (name, member) in members {
-                        let place = match (depth, place) {
-                            (0, _) => Some(name.clone()),
-                            (1, Some(parent)) => Some(format!("{parent}.{name}")),
+                        let place = match (depth, listed, place) {
+                            (0, _, _) => Some(name.clone()),
+                            (1, false, Some(parent)) | (2 | 3, true, Some(parent)) => Some(format!("{parent}.{name}")),
                             _ => None,
                         };
-                        walk(member, place.as_deref(), depth.saturating_add(1), seen);
+                        walk(member, place.as_deref(), (deeper, listed), seen);
                     }
                 }
                 serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
             }
         }
         let mut seen = Vec::new();
-        walk(document, None, 0, &mut seen);
+        walk(document, None, (0, false), &mut seen);
         seen
     }
 
