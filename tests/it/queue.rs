@@ -14,7 +14,7 @@ use wxgate::sim::shop::{Behaviour, Shop};
 use crate::gateway::{Gateway, SIGNING, Site, send};
 use crate::http_client;
 use crate::process::Process;
-use crate::rules;
+use crate::rules_of_endpoints;
 
 /// Waits for a condition; what it is not is told after the deadline.
 async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
