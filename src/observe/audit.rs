@@ -16,7 +16,7 @@ use prometheus::IntCounter;
 use super::{AuditSettings, AuditTarget};
 use crate::clock::{Clock, UnixTime};
 
-/// Records that may wait for the writer: a second of full load, at most some 10 MiB.
+/// Records that may wait for the writer: a second of full load. With facts a record has 2 to 3 KiB, so some 25 MiB.
 const QUEUE: usize = 8192;
 /// Lines are written together up to this many bytes.
 const BATCH: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 //! form of what the store's engines do with less memory and over a network; `ask` says what both mean.
 //!
 //! **Memory.** A counter keeps what its window can still show, and one that shows nothing any more goes when their number has
-//! doubled; there are at most [`MOST_KEPT`]. What events were told is kept for good, but only [`Model::claim`] tells them:
+//! doubled; there are at most four million. What events were told is kept for good, but only [`Model::claim`] tells them:
 //! a backtest, which judges each event once, uses [`Model::tally`].
 
 use std::collections::{HashMap, HashSet};

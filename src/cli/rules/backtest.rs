@@ -133,7 +133,8 @@ pub(super) fn sets(dir: &Path, names: &[String]) -> Result<Vec<Arc<RuleSet>>, St
     if names.is_empty() {
         return Ok(loaded.sets);
     }
-    let wanted = names.iter().map(|name| {
+    let once = names.iter().enumerate().filter(|(at, name)| !names.iter().take(*at).any(|before| before == *name));
+    let wanted = once.map(|(_, name)| {
         let known: Vec<&str> = loaded.sets.iter().map(|set| &**set.name()).collect();
         let missing = || Stopped::Usage(format!("there is no rule set `{name}`; they are {}", known.join(", ")));
         loaded.set(name).map(Arc::clone).ok_or_else(missing)

@@ -1,7 +1,7 @@
 //! Recorded events judged again: by a rule set ([`Backtest`]), by two of them ([`Comparison`]), or one event by one rule,
 //! step by step ([`Trial::explain`]).
 //!
-//! Events are brought into the order of their receipt ([`sequence`]), each is judged once, and its counters are moved in
+//! Events are brought into the order of their receipt (`sequence`), each is judged once, and its counters are moved in
 //! event time in a [`Model`], by exactly the code that judges callbacks. Orders and lists answer as they did when the event
 //! was recorded; what was not asked then is told as not known, never taken for no. Memory is bounded: by what waits to be
 //! put in order, by the ids of some days, and by the counters that still show something.
