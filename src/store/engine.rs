@@ -322,7 +322,7 @@ impl Engine {
         match &self.0 {
             Kind::Memory(memory) => memory.close(),
             Kind::File(file) => file.close().await,
-            Kind::Redis(redis) => redis.close(),
+            Kind::Redis(redis) => redis.close().await,
         }
     }
 }

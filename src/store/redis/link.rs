@@ -1,19 +1,23 @@
-//! The way to Redis: one connection that all requests share, a deadline for each, a bound on how many are on their way, and
-//! a breaker, so that a store that is out costs one request its deadline and not every one.
+//! The way to Redis: connections that requests share, a deadline for each, a bound on how many are on their way, and a
+//! breaker, so that a store that is out costs one request its deadline and not every one.
 //!
-//! **States.** `Up`: requests are sent. `Dialing`: there is no connection yet, or it has just broken; requests wait for the
+//! **Lanes.** A worker thread has a runtime of its own, and a connection belongs to the runtime that reads from it. So each
+//! thread has its own lane with its own connection, and no request waits for another thread to wake up.
+//!
+//! **States of a lane.** `Up`: requests are sent. `Dialing`: there is no connection yet, or it has just broken; requests wait for the
 //! next one, within their deadlines. `Down`: connecting failed, or a request was not answered in time; requests fail at
 //! once. In both of the latter a task of the link's own tries to connect, at once and then ever more slowly up to
 //! [`SLOWEST`], and a connection counts only when a write was answered on it: a server that loads its data, or that follows
 //! another one, is not up. So nobody has to restart a gateway, and no callback pays for the look.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::{Cmd, Value};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
@@ -45,11 +49,15 @@ struct Shared {
     prefix: String,
     timeout: Duration,
     permits: Semaphore,
+    lanes: Box<[Lane]>,
+    failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+}
+
+struct Lane {
     state: watch::Sender<State>,
     is_dialing: AtomicBool,
     /// A tag whose keys were not served: what a new connection is tried by.
     tried_by: Mutex<Vec<u8>>,
-    failures: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
 }
 
 #[derive(Clone)]
@@ -64,18 +72,23 @@ impl Link {
     /// Begins to connect if there is a runtime to do it on; else the first request does.
     pub(in crate::store) fn open(settings: &RedisSettings) -> Result<Self, OpenError> {
         let dialer = Dialer::new(settings.clone()).map_err(|cause| OpenError::Redis { cause: cause.to_string() })?;
+        let lane = || Lane {
+            state: watch::Sender::new(State::Dialing),
+            is_dialing: AtomicBool::new(false),
+            tried_by: Mutex::new(format!("{{{}}}", settings.prefix).into_bytes()),
+        };
+        // Workers, and those beside them: deliveries, the admin listener.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).saturating_add(2);
         let shared = Shared {
             dialer,
             prefix: settings.prefix.clone(),
             timeout: settings.timeout,
             permits: Semaphore::new(MOST_IN_FLIGHT),
-            state: watch::Sender::new(State::Dialing),
-            is_dialing: AtomicBool::new(false),
-            tried_by: Mutex::new(format!("{{{}}}", settings.prefix).into_bytes()),
+            lanes: (0..threads).map(|_| lane()).collect(),
             failures: Mutex::default(),
         };
         let link = Self { shared: Arc::new(shared) };
-        link.redial();
+        link.redial(link.lane());
         Ok(link)
     }
 
@@ -113,12 +126,9 @@ impl Link {
         self.request(op, tag, cmd, None).await
     }
 
-    /// Whether a request would be sent now.
+    /// Whether a request would be sent now, on whatever thread.
     pub(in crate::store) fn is_up(&self) -> bool {
-        match &*self.shared.state.borrow() {
-            State::Up(..) | State::Dialing => true,
-            State::Down(_) | State::Closed => false,
-        }
+        self.shared.is_up()
     }
 
     /// How long a request may take.
@@ -128,18 +138,22 @@ impl Link {
 
     /// Waits until requests are sent. An error: they never will be.
     pub(in crate::store) async fn until_up(&self) -> Result<(), StoreError> {
-        let mut states = self.shared.state.subscribe();
+        let lane = self.lane();
+        let mut states = self.shared.lane(lane).state.subscribe();
+        self.redial(lane);
         let settled = states.wait_for(|state| matches!(state, State::Up(..) | State::Closed)).await;
         if settled.is_ok_and(|state| matches!(*state, State::Up(..))) { Ok(()) } else { Err(StoreError::Closed) }
     }
 
     pub(in crate::store) fn is_closed(&self) -> bool {
-        matches!(*self.shared.state.borrow(), State::Closed)
+        self.shared.lanes.iter().any(|lane| matches!(*lane.state.borrow(), State::Closed))
     }
 
     /// Everything fails from here on.
     pub(in crate::store) fn close(&self) {
-        self.shared.state.send_replace(State::Closed);
+        for lane in &self.shared.lanes {
+            lane.state.send_replace(State::Closed);
+        }
     }
 
     /// How often requests failed since the start: by what was asked, and by the kind of the failure.
@@ -159,12 +173,14 @@ impl Link {
             error
         };
         let _permit = self.shared.permits.try_acquire().map_err(|_| failed((StoreError::Busy, "busy")))?;
-        match timeout(self.shared.timeout, self.attempt(tag, cmd, by_text)).await {
+        let lane = self.lane();
+        match timeout(self.shared.timeout, self.attempt(lane, tag, cmd, by_text)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(failure)) => Err(failed(failure)),
             Err(_) => {
                 let within = self.shared.timeout;
-                self.give_up(tag, &format!("no answer within {} ms", within.as_millis()));
+                self.shared.give_up(lane, tag, &format!("no answer within {} ms", within.as_millis()));
+                self.redial(lane);
                 Err(failed((StoreError::Late { within }, "timeout")))
             }
         }
@@ -173,13 +189,14 @@ impl Link {
     /// Sends a request, at most twice: what a broken connection swallowed is sent again on the next one.
     async fn attempt(
         &self,
+        lane: usize,
         tag: &[u8],
         cmd: &Cmd,
         by_text: Option<&(dyn Fn() -> Cmd + Sync)>,
     ) -> Result<Value, (StoreError, &'static str)> {
         let mut is_again = false;
         loop {
-            let (mut connection, number) = self.connection().await?;
+            let (mut connection, number) = self.connection(lane).await?;
             let mut answer = connection.send(cmd).await;
             if let (Err(error), Some(by_text)) = (&answer, by_text)
                 && Fault::of(error) == Fault::NoScript
@@ -192,20 +209,21 @@ impl Link {
             };
             let fault = Fault::of(&error);
             if fault.is_outage() {
-                self.lose(number);
+                self.shared.lose(lane, number);
+                self.redial(lane);
                 if !std::mem::replace(&mut is_again, true) {
                     continue;
                 }
-                self.give_up(tag, &error.to_string());
+                self.shared.give_up(lane, tag, &error.to_string());
             }
             return Err(fault.error(&error));
         }
     }
 
-    async fn connection(&self) -> Result<(Connection, u64), (StoreError, &'static str)> {
+    async fn connection(&self, lane: usize) -> Result<(Connection, u64), (StoreError, &'static str)> {
         let mut states = None;
         loop {
-            match &*self.shared.state.borrow() {
+            match &*self.shared.lane(lane).state.borrow() {
                 State::Up(connection, number) => return Ok((connection.clone(), *number)),
                 State::Down(cause) => {
                     return Err((StoreError::Unreachable { cause: Arc::clone(cause) }, "unreachable"));
@@ -215,45 +233,13 @@ impl Link {
             }
             // The receiver is older than the look at the state, so that no change is missed.
             let Some(states) = &mut states else {
-                states = Some(self.shared.state.subscribe());
-                self.redial();
+                states = Some(self.shared.lane(lane).state.subscribe());
+                self.redial(lane);
                 continue;
             };
             if states.changed().await.is_err() {
                 return Err((StoreError::Closed, "closed"));
             }
-        }
-    }
-
-    /// A connection is of no use any more: the next one is waited for.
-    fn lose(&self, lost: u64) {
-        let is_news = self.shared.state.send_if_modified(|state| match state {
-            State::Up(_, number) if *number == lost => {
-                *state = State::Dialing;
-                true
-            }
-            State::Up(..) | State::Dialing | State::Down(_) | State::Closed => false,
-        });
-        if is_news {
-            self.redial();
-        }
-    }
-
-    /// The store is out: nobody waits until it answers again.
-    fn give_up(&self, tag: &[u8], cause: &str) {
-        let is_news = self.shared.state.send_if_modified(|state| match state {
-            State::Up(..) | State::Dialing => {
-                *state = State::Down(cause.into());
-                true
-            }
-            State::Down(_) | State::Closed => false,
-        });
-        if is_news {
-            if !tag.is_empty() {
-                *self.shared.tried_by.lock() = tag.to_vec();
-            }
-            tracing::warn!(cause, "the store does not answer");
-            self.redial();
         }
     }
 
@@ -263,24 +249,36 @@ impl Link {
         *count = count.saturating_add(1);
     }
 
-    /// Has the link connect in the background, unless it does already.
-    fn redial(&self) {
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if self.shared.is_dialing.swap(true, Ordering::AcqRel) {
-            return;
+    /// The lane of this thread.
+    fn lane(&self) -> usize {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
         }
-        let dialing = Dialing(Some(Arc::downgrade(&self.shared)));
-        runtime.spawn(dialing.dial());
+        NUMBER.with(|number| number.checked_rem(self.shared.lanes.len()).unwrap_or(0))
+    }
+
+    /// Has a lane connect in the background if it has no connection, unless it does already.
+    fn redial(&self, lane: usize) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let Lane { state, is_dialing, .. } = self.shared.lane(lane);
+        let is_wanted = matches!(*state.borrow(), State::Dialing | State::Down(_));
+        if is_wanted && !is_dialing.swap(true, Ordering::AcqRel) {
+            runtime.spawn(Dialing { shared: Some(Arc::downgrade(&self.shared)), lane }.dial());
+        }
     }
 }
 
 /// The task that connects. However it ends, with its runtime for one, another may begin.
-struct Dialing(Option<Weak<Shared>>);
+struct Dialing {
+    shared: Option<Weak<Shared>>,
+    lane: usize,
+}
 
 impl Drop for Dialing {
     fn drop(&mut self) {
-        if let Some(shared) = self.0.take().and_then(|shared| shared.upgrade()) {
-            shared.is_dialing.store(false, Ordering::Release);
+        if let Some(shared) = self.shared.take().and_then(|shared| shared.upgrade()) {
+            shared.lane(self.lane).is_dialing.store(false, Ordering::Release);
         }
     }
 }
@@ -290,19 +288,20 @@ impl Dialing {
     async fn dial(mut self) {
         let mut pause = FASTEST;
         loop {
-            let Some(shared) = self.0.as_ref().and_then(Weak::upgrade) else { return };
-            if matches!(*shared.state.borrow(), State::Closed) {
+            let Some(shared) = self.shared.as_ref().and_then(Weak::upgrade) else { return };
+            let lane = shared.lane(self.lane);
+            if matches!(*lane.state.borrow(), State::Closed) {
                 return;
             }
-            match shared.connect().await {
+            match shared.connect(lane).await {
                 Ok(connection) => {
                     // Before the state changes: who sees this connection break must be able to begin anew.
-                    self.0 = None;
-                    shared.is_dialing.store(false, Ordering::Release);
-                    shared.take_up(connection);
+                    self.shared = None;
+                    lane.is_dialing.store(false, Ordering::Release);
+                    shared.take_up(lane, connection);
                     return;
                 }
-                Err(cause) => shared.fail(&cause),
+                Err(cause) => shared.put_down(lane, &cause),
             }
             drop(shared);
             tokio::time::sleep(pause).await;
@@ -312,8 +311,16 @@ impl Dialing {
 }
 
 impl Shared {
-    async fn connect(self: &Arc<Self>) -> Result<Connection, String> {
-        let key = [self.tried_by.lock().clone(), b"up".to_vec()].concat();
+    fn lane(&self, number: usize) -> &Lane {
+        self.lanes.get(number).expect("a remainder is below the number of lanes")
+    }
+
+    fn is_up(&self) -> bool {
+        !self.lanes.iter().any(|lane| matches!(*lane.state.borrow(), State::Down(_) | State::Closed))
+    }
+
+    async fn connect(&self, lane: &Lane) -> Result<Connection, String> {
+        let key = [lane.tried_by.lock().clone(), b"up".to_vec()].concat();
         let dial = async {
             let mut connection = self.dialer.dial(DIAL_WITHIN).await?;
             let mut write = redis::cmd("SET");
@@ -327,37 +334,57 @@ impl Shared {
         }
     }
 
-    fn take_up(&self, connection: Connection) {
-        let mut was_down = false;
-        self.state.send_if_modified(|state| match state {
-            State::Closed => false,
-            State::Dialing | State::Down(_) | State::Up(..) => {
-                was_down = matches!(state, State::Down(_));
+    fn take_up(&self, lane: &Lane, connection: Connection) {
+        let was_up = self.is_up();
+        lane.state.send_if_modified(|state| {
+            let is_open = !matches!(state, State::Closed);
+            if is_open {
                 *state = State::Up(connection, fresh_number());
-                true
             }
+            is_open
         });
-        if was_down {
+        if !was_up && self.is_up() {
             tracing::info!("the store answers again");
         }
     }
 
-    fn fail(&self, cause: &str) {
-        let is_news = self.state.send_if_modified(|state| match state {
-            State::Dialing | State::Up(..) => {
-                *state = State::Down(cause.into());
-                true
+    /// A connection is of no use any more: the next one is waited for.
+    fn lose(&self, lane: usize, lost: u64) {
+        self.lane(lane).state.send_if_modified(|state| {
+            let is_current = matches!(state, State::Up(_, number) if *number == lost);
+            if is_current {
+                *state = State::Dialing;
             }
-            State::Down(_) | State::Closed => false,
+            is_current
         });
-        if is_news {
-            tracing::warn!(cause, "the store cannot be reached");
+    }
+
+    /// The store did not answer, or not as it should: nobody waits until it does again.
+    fn give_up(&self, lane: usize, tag: &[u8], cause: &str) {
+        let lane = self.lane(lane);
+        if !tag.is_empty() {
+            *lane.tried_by.lock() = tag.to_vec();
+        }
+        self.put_down(lane, cause);
+    }
+
+    fn put_down(&self, lane: &Lane, cause: &str) {
+        let was_up = self.is_up();
+        lane.state.send_if_modified(|state| {
+            let is_news = matches!(state, State::Up(..) | State::Dialing);
+            if is_news {
+                *state = State::Down(cause.into());
+            }
+            is_news
+        });
+        if was_up && !self.is_up() {
+            tracing::warn!(cause, "the store does not answer");
         }
     }
 }
 
 /// Tells connections apart.
 fn fresh_number() -> u64 {
-    static NUMBERS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
     NUMBERS.fetch_add(1, Ordering::Relaxed)
 }

@@ -351,7 +351,11 @@ impl RedisEngine {
         self.local.as_ref().map_or(0, Local::answered)
     }
 
-    pub(super) fn close(&self) {
+    /// Tells what can still be told; everything fails from here on.
+    pub(super) async fn close(&self) {
+        if self.link.is_up() && self.tell().await.is_err() {
+            tracing::warn!("ends of events could not be told to the store: they may be delivered once more");
+        }
         self.link.close();
     }
 

@@ -33,14 +33,6 @@ local function pending_keys(endpoint)
   }
 end
 
--- While Cluster moves the slot, its keys are on two nodes, and a script that met one of the other node halfway would
--- leave half of its work behind. So every key is asked for before the first is written: then such a script fails whole.
-local function reach(queue, endpoint)
-  local all, own = list_keys(queue, endpoint)
-  local keys = pending_keys(endpoint)
-  redis.call('EXISTS', KEYS[1], base .. 'lists', base .. 'aside', all, own, keys.lanes, keys.due, keys.leases, keys.taken)
-end
-
 -- Names a place in a lane: lane (16 digits), time of receipt (16), turn (16). With the id behind it, the member of `lanes`.
 local function lane_of(place)
   return string.sub(place, 1, 16)

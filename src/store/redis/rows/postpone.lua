@@ -10,7 +10,6 @@ local row = find(id)
 if not row or row.queue ~= 'pending' or row.lease ~= ARGV[2] then
   return 0
 end
-reach(row.queue, row.endpoint)
 local keys, lane = pending_keys(row.endpoint), lane_of(row.place)
 end_lease(keys, id, lane)
 redis.call('HDEL', row_key(id), 'lease')

@@ -5,15 +5,15 @@
 -- returns  1: put. 0: a row of this id is in some queue. -n: the queue is full, with n rows
 -- cost     O(log n) of the rows of its queue
 
-local change, id, queue, endpoint = ARGV[1], ARGV[3], ARGV[4], ARGV[5]
-reach(queue, endpoint)
+local change, id, queue = ARGV[1], ARGV[3], ARGV[4]
 if redis.call('EXISTS', row_key(id), gone_key(id)) > 0 then
   local row = find(id)
   if row then
     return row.change == change and 1 or 0
   end
   -- Put, delivered and removed by another node before it was sent again: it would be delivered once more.
-  if string.match(redis.call('GET', gone_key(id)), '^%d+') == change then
+  local gone = redis.call('GET', gone_key(id))
+  if gone and string.match(gone, '^%d+') == change then
     return 1
   end
 end

@@ -9,9 +9,6 @@ local turn = ARGV[1] ~= '' and ARGV[1] or redis.call('GET', KEYS[1]) or '0'
 local ids = redis.call('ZRANGEBYSCORE', base .. 'aside', '-inf', turn, 'LIMIT', 0, tonumber(ARGV[2]))
 for _, id in ipairs(ids) do
   local row = find(id)
-  if row then
-    reach(row.queue, row.endpoint)
-  end
   redis.call('ZREM', base .. 'aside', id)
   if row then
     redis.call('HDEL', row_key(id), 'aside')

@@ -14,7 +14,6 @@ end
 if row.queue ~= ARGV[3] then
   return 0
 end
-reach(row.queue, row.endpoint)
 take_out(id, row)
 -- Longer than a request may take, however often it is sent.
 redis.call('SET', gone_key(id), (row.change or '0') .. ' ' .. change, 'PX', 10000)

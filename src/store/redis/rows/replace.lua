@@ -14,8 +14,6 @@ end
 if not row or row.queue ~= ARGV[3] or (row.lease or '') ~= ARGV[4] then
   return 0
 end
-reach(row.queue, row.endpoint)
-reach(queue, ARGV[7])
 local rows = queue ~= row.queue and full(queue, ARGV[2])
 if rows then
   return -rows

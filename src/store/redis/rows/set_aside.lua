@@ -10,7 +10,6 @@ local row = find(id)
 if not row or row.aside then
   return row and row.aside == change and 1 or 0
 end
-reach(row.queue, row.endpoint)
 if row.queue == 'pending' then
   leave_lane(id, row)
 end

@@ -11,7 +11,6 @@
 
 local endpoint, due_at, most = ARGV[2], ARGV[3], tonumber(ARGV[5])
 local keys = pending_keys(endpoint)
-reach('pending', endpoint)
 
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', keys.leases, '-inf', now, 'LIMIT', 0, 1000)) do
   local lane, id = string.sub(ended, 1, 16), string.sub(ended, 17)

@@ -119,6 +119,29 @@ async fn a_store_that_is_not_there_when_the_gateway_starts_is_found_when_it_come
     drop(server);
 }
 
+#[test]
+fn each_thread_has_a_connection_of_its_own() {
+    let server = Server::start();
+    let link = Link::open(&settings(server.port)).unwrap();
+    let both_have_one = std::sync::Barrier::new(3);
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(echo(&link, "1")).unwrap();
+                both_have_one.wait();
+                both_have_one.wait(); // what ends with the thread is counted before
+            });
+        }
+        both_have_one.wait();
+        assert_eq!(server.info("clients", "connected_clients"), "3", "and the one that asks");
+        both_have_one.wait();
+    });
+    // Their runtimes are gone, and their connections with them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(runtime.block_on(echo(&link, "2")).unwrap(), text("2"));
+}
+
 #[tokio::test]
 async fn after_close_everything_fails() {
     let server = Server::start();
