@@ -37,6 +37,7 @@ const RETENTION: Duration = Duration::from_hours(72);
 const PLAIN: &str = "if not redis.call('SET', KEYS[1], 1, 'NX', 'EX', 660) then return 1 end \
     local known = redis.call('GET', KEYS[2]) if known then return 2 end \
     redis.call('SET', KEYS[2], ARGV[1], 'EX', 259200) return {1}";
+const PLAIN_DIGEST: &str = "9f3eacf83da39784ec87892dfd2c6354400d9e46";
 
 fn main() {
     let remembered = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(100_000);
@@ -127,7 +128,11 @@ impl Client {
     fn new(runtime: &Runtime, server: &Server) -> Self {
         let client = redis::Client::open(("127.0.0.1", server.port)).unwrap();
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(1024);
-        let plain = runtime.block_on(client.get_multiplexed_async_connection_with_config(&config)).unwrap();
+        let mut plain = runtime.block_on(client.get_multiplexed_async_connection_with_config(&config)).unwrap();
+        let mut load = redis::cmd("SCRIPT");
+        load.arg("LOAD").arg(PLAIN);
+        let digest: String = runtime.block_on(load.query_async(&mut plain)).unwrap();
+        assert_eq!(digest, PLAIN_DIGEST, "the digest of the script above");
         Self { engine: patient(runtime, server), plain }
     }
 
@@ -141,7 +146,7 @@ impl Client {
             }
             Work::PlainClaim => {
                 let mut eval = redis::cmd("EVALSHA");
-                eval.arg(plain_digest(&mut self.plain).await).arg(2).arg(hex("n")).arg(hex("e")).arg([1; 8].as_slice());
+                eval.arg(PLAIN_DIGEST).arg(2).arg(hex("n")).arg(hex("e")).arg([1; 8].as_slice());
                 let _: redis::Value = eval.query_async(&mut self.plain).await.unwrap();
             }
             Work::Claim
@@ -169,17 +174,6 @@ impl Client {
             }
         });
     }
-}
-
-async fn plain_digest(connection: &mut MultiplexedConnection) -> &'static str {
-    static DIGEST: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    if DIGEST.get().is_none() {
-        let mut load = redis::cmd("SCRIPT");
-        load.arg("LOAD").arg(PLAIN);
-        let digest: String = load.query_async(connection).await.unwrap();
-        let _ = DIGEST.set(digest);
-    }
-    DIGEST.get().unwrap()
 }
 
 async fn claim(engine: &Engine, work: Work, number: u64) {

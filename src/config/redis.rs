@@ -4,6 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
 use super::document::{DURATION_HINT, Table, Value};
 use super::problem::Findings;
 use super::reference::Outside;
@@ -95,23 +98,7 @@ pub(super) fn keys(
     outside: &mut Outside<'_>,
     findings: &mut Findings<'_>,
 ) {
-    let EngineSettings::Redis(settings) = engine else {
-        table.take("on_outage").and_then(|value| {
-            let local = (value.as_str() == Some("local")).then(|| {
-                let hint = "remove it: this store is in this process, and there is nothing else to go on by";
-                let message = "`store.on_outage` \"local\" is only for a store of Redis";
-                findings.problem(value.at(), message, hint);
-            });
-            local.or_else(|| value.choice(findings, &[("refuse", ())]))
-        });
-        for key in ["timeout", "prefix", "password", "sentinel_password", "ca"] {
-            if let Some(value) = table.take(key) {
-                let message = format!("`{}` is only for a store of Redis", value.name());
-                findings.problem(value.key_at(), message, "remove it: this store is in this process");
-            }
-        }
-        return;
-    };
+    let EngineSettings::Redis(settings) = engine else { return refuse(table, findings) };
     let settings = Arc::make_mut(settings);
     let choices = [("refuse", OnOutage::Refuse), ("local", OnOutage::Local)];
     settings.on_outage = table.take_or("on_outage", settings.on_outage, |v| v.choice(findings, &choices));
@@ -137,7 +124,7 @@ pub(super) fn keys(
         settings.sentinel_password = outside.secret(&value, findings);
     }
     if let Some(value) = table.take("ca") {
-        let authorities = outside.text(&value, findings).map(Arc::from);
+        let authorities = authorities(&value, outside, findings);
         if let Some(tls) = &mut settings.tls {
             tls.authorities = authorities;
         } else {
@@ -148,6 +135,40 @@ pub(super) fn keys(
     if settings.user.is_some() && settings.password.is_none() && !has_password {
         let message = "`store.url` names a user, and `store.password` is missing";
         findings.problem(url_at, message, "add `password = { env = \"WXGATE_REDIS_PASSWORD\" }`");
+    }
+}
+
+/// PEM of certificates, at least one.
+fn authorities(value: &Value<'_>, outside: &mut Outside<'_>, findings: &mut Findings<'_>) -> Option<Arc<str>> {
+    let pem = outside.text(value, findings)?;
+    let certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    if certificates.is_ok_and(|certificates| !certificates.is_empty()) {
+        return Some(pem.into());
+    }
+    let message = format!("the file that `{}` names holds no certificate in PEM", value.name());
+    findings.problem(
+        value.at(),
+        message,
+        "it begins with `-----BEGIN CERTIFICATE-----`: that of the authority, not a key",
+    );
+    None
+}
+
+/// Those keys with another store.
+fn refuse(table: &mut Table<'_>, findings: &mut Findings<'_>) {
+    if let Some(value) = table.take("on_outage") {
+        if value.as_str() == Some("local") {
+            let hint = "remove it: this store is in this process, and there is nothing else to go on by";
+            findings.problem(value.at(), "`store.on_outage` \"local\" is only for a store of Redis", hint);
+        } else {
+            value.choice(findings, &[("refuse", ())]);
+        }
+    }
+    for key in ["timeout", "prefix", "password", "sentinel_password", "ca"] {
+        if let Some(value) = table.take(key) {
+            let message = format!("`{}` is only for a store of Redis", value.name());
+            findings.problem(value.key_at(), message, "remove it: this store is in this process");
+        }
     }
 }
 

@@ -24,7 +24,7 @@ impl Node {
     /// Answers after it has stored, in a store that it shares with all nodes of this server.
     fn start(redis: &Server, shop: &Shop) -> Self {
         let site = Site::new();
-        site.write_config(&redis.url(), shop.address(), "");
+        site.write_config(&format!("redis://127.0.0.1:{}", redis.port), shop.address(), "");
         let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let config = std::fs::read_to_string(site.config()).unwrap();
         let config = config

@@ -73,8 +73,7 @@ fn what_is_no_url_of_redis_is_refused_where_it_stands() {
 #[test]
 fn keys_of_redis_are_read() {
     let site = site();
-    std::fs::write(site.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----").unwrap();
-    let more = "on_outage = \"local\"\ntimeout = \"50ms\"\nprefix = \"pay\"\nca = \"ca.pem\"\n\
+    let more = "on_outage = \"local\"\ntimeout = \"50ms\"\nprefix = \"pay\"\nca = \"keys/wechatpay_cert.pem\"\n\
         password = { file = \"keys/admin.token\" }\nsentinel_password = { file = \"keys/admin.token\" }";
     let read = settings(&config(&site, &store("rediss-sentinel://gateway@s1/m", more)));
     assert_eq!((read.on_outage, read.timeout, &*read.prefix), (OnOutage::Local, Duration::from_millis(50), "pay"));
@@ -90,7 +89,8 @@ fn keys_that_do_not_fit_the_store_are_refused() {
     let site = site();
     let password = "password = { file = \"keys/admin.token\" }";
     refuses(&site, &store("redis://user@a", ""), 2, "`store.password` is missing");
-    refuses(&site, &store("redis://a", "ca = \"keys/pub_key.pem\""), 3, "without TLS");
+    refuses(&site, &store("rediss://a", "ca = \"keys/pub_key.pem\""), 3, "holds no certificate");
+    refuses(&site, &store("redis://a", "ca = \"keys/wechatpay_cert.pem\""), 3, "without TLS");
     refuses(
         &site,
         &store("redis://a", "sentinel_password = { file = \"keys/admin.token\" }"),

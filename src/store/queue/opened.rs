@@ -109,12 +109,12 @@ impl Opened {
             settled = shared.engine.settle(&settlement).await;
         }
         match settled {
+            Err(error) if !error.is_outage() => Err(error),
             // What an engine that is out of reach was not told, it is told when it is back: both the end and the removal.
-            Ok(()) | Err(StoreError::Unreachable { .. } | StoreError::Late { .. }) => {
+            settled => {
                 shared.rows.delivered(self.head.id).await?;
                 settled
             }
-            Err(error) => Err(error),
         }
     }
 

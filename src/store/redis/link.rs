@@ -113,9 +113,14 @@ impl Link {
         // While a slot moves from one node of a Cluster to another, each has some of its keys, and a script that makes
         // their names itself would take those that are elsewhere for keys that are nowhere. A last key that never is has
         // both nodes answer TRYAGAIN until the slot has moved.
-        let absent = [tag, b"-"].concat();
-        let with_absent = [keys, &[absent.as_slice()]].concat();
-        let keys = if self.is_cluster() { &with_absent[..] } else { keys };
+        let (absent, with_absent);
+        let keys = if self.is_cluster() {
+            absent = [tag, b"-"].concat();
+            with_absent = [keys, &[absent.as_slice()]].concat();
+            &with_absent[..]
+        } else {
+            keys
+        };
         let by_text = || script.by_text(keys, args);
         self.request(script.name, tag, &script.by_digest(keys, args), Some(&by_text)).await
     }

@@ -1,7 +1,7 @@
 //! `redis:` — any number of gateways over one store: a server, a group that Sentinels watch, or a Cluster.
 //!
 //! Each operation of the contract is one script (`lua/`), which Redis runs as one step: one round trip, and no gateway sees
-//! half of what another does. [`link`] is the way there, for the engine and for the queues' rows alike; [`wire`] says what
+//! half of what another does. `link` is the way there, for the engine and for the queues' rows alike; `wire` says what
 //! scripts take and give. How keys are laid out, and why, is in `docs/decisions/0004-redis-layout.md`.
 //!
 //! **Keys.** All keys of an endpoint begin with one tag, `{wxgate:shop-pay}`, so that they are in one slot of a Cluster.
@@ -70,10 +70,7 @@ pub(super) struct RedisEngine {
 impl RedisEngine {
     /// Looks at the settings only: Redis is looked for in the background, and may come later.
     pub(super) fn open(settings: &RedisSettings, clock: &Clock) -> Result<Self, OpenError> {
-        let times = match clock {
-            Clock::System | Clock::Shifted(_) => Times::Server,
-            Clock::Manual(_) => Times::Given,
-        };
+        let times = if matches!(clock, Clock::Manual(_)) { Times::Given } else { Times::Server };
         let mut first = [0; 8];
         aws_lc_rs::rand::fill(&mut first)
             .map_err(|_| OpenError::Redis { cause: "the system gives no random numbers".to_owned() })?;

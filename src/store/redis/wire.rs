@@ -19,7 +19,7 @@ macro_rules! script {
     };
 }
 
-pub(super) static CLAIM: Script = script!("claim", "table", "events", "counters", "claim");
+pub(super) static CLAIM: Script = script!("claim", "table", "events", "claim", "counters", "claim_counting");
 pub(super) static COUNT: Script = script!("count", "table", "events", "counters", "count");
 pub(super) static SETTLE: Script = script!("settle", "table", "events", "settle");
 pub(super) static PUT_ORDERS: Script = script!("put-orders", "put_orders");
@@ -75,13 +75,11 @@ pub(super) fn claim(ask: &Ask<'_>, lease: Lease, lists: &[String], times: Times)
     arguments.push(ask.content);
     match ask.nonce {
         Some(NonceUse { digest, signed_at, until }) => {
-            let slot = signed_at.secs().div_euclid(SLOT_SECS);
-            let slot_ends = slot.saturating_add(1).saturating_mul(SLOT_SECS);
             let until_secs = secs_up(until);
             arguments.push(digest);
-            arguments.push_number(slot);
+            arguments.push_number(signed_at.secs().div_euclid(SLOT_SECS));
             arguments.push_number(until_secs);
-            arguments.push_number(slot_ends.saturating_add(until_secs.saturating_sub(signed_at.secs())));
+            arguments.push_number(until_secs.saturating_sub(signed_at.secs()));
         }
         None => (0..4).for_each(|_| arguments.push("")),
     }

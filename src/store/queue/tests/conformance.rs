@@ -25,9 +25,17 @@ pub(in crate::store) trait Fixture {
 
 const LEASE: Duration = Duration::from_secs(10);
 
+/// The suite for a fixture, and how many cases of [`any_order`]. `all at once`: as one test, for servers that take their
+/// time to start.
 macro_rules! conformance {
     ($fixture:ty, $cases:literal) => {
-        $crate::store::queue::tests::conformance::conformance! {@ $fixture:
+        $crate::store::queue::tests::conformance::conformance! {@names each $fixture, $cases}
+    };
+    ($fixture:ty, $cases:literal, all at once) => {
+        $crate::store::queue::tests::conformance::conformance! {@names all $fixture, $cases}
+    };
+    (@names $how:ident $fixture:ty, $cases:literal) => {
+        $crate::store::queue::tests::conformance::conformance! {@ $how $fixture, $cases:
             a_row_is_kept_once_whatever_queue_it_is_in
             what_was_put_comes_back_byte_for_byte
             lists_come_in_pages_that_hold_each_row_once
@@ -44,12 +52,8 @@ macro_rules! conformance {
             what_was_answered_is_known_after_a_crash
             after_close_nothing_is_answered
         }
-        #[test]
-        fn any_order_of_operations_keeps_every_row_and_every_subjects_order() {
-            $crate::store::queue::tests::conformance::any_order::<$fixture>($cases);
-        }
     };
-    (@ $fixture:ty: $($name:ident)+) => {
+    (@ each $fixture:ty, $cases:literal: $($name:ident)+) => {
         $(
             #[tokio::test]
             async fn $name() {
@@ -57,6 +61,23 @@ macro_rules! conformance {
                 conformance::$name(<$fixture as Fixture>::new()).await;
             }
         )+
+        #[test]
+        fn any_order_of_operations_keeps_every_row_and_every_subjects_order() {
+            $crate::store::queue::tests::conformance::any_order::<$fixture>($cases);
+        }
+    };
+    (@ all $fixture:ty, $cases:literal: $($name:ident)+) => {
+        #[test]
+        fn every_promise_holds() {
+            use $crate::store::queue::tests::conformance::{self, Fixture};
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            $(
+                eprintln!(stringify!($name)); // shown when it fails
+                runtime.block_on(conformance::$name(<$fixture as Fixture>::new()));
+            )+
+            drop(runtime);
+            conformance::any_order::<$fixture>($cases);
+        }
     };
 }
 pub(in crate::store) use conformance;

@@ -1,6 +1,7 @@
 //! An engine against the table in memory: after any operations both give the same answers, leases and orders included.
 //! Times at which rows are due are all different, since the order of rows that are due at the same time is an engine's own.
 
+use proptest::option::of as some;
 use proptest::prelude::*;
 
 use super::*;
@@ -95,7 +96,6 @@ fn drafts() -> impl Strategy<Value = Draft> {
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let with = prop_oneof![Just(With::Nothing), Just(With::Its), any::<usize>().prop_map(With::Any)];
-    use proptest::option::of as some;
     let step = prop_oneof![
         8 => drafts().prop_map(Step::Put),
         4 => (queues(), with, drafts()).prop_map(|(from, with, row)| Step::Replace { from, with, row }),

@@ -63,11 +63,14 @@ local function distinct(key, ask, left, oldest)
   end
   redis.call('ZADD', key, number, ask.member)
   redis.call('PEXPIRE', key, ask.window + ask.slice)
-  if not last then
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. oldest)
-    if redis.call('ZCARD', key) > ask.exact + 1 then
-      redis.call('ZPOPMIN', key)
-    end
+  if last then
+    return before, tonumber(last) < oldest and before + 1 or before
+  elseif redis.call('ZCARD', key) <= ask.exact + 1 then
+    return before, before + 1
+  end
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', '(' .. oldest)
+  if redis.call('ZCARD', key) > ask.exact + 1 then
+    redis.call('ZPOPMIN', key)
   end
   return before, redis.call('ZCOUNT', key, oldest, '+inf')
 end

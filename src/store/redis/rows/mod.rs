@@ -22,8 +22,7 @@
 //! One tag and not one for each endpoint, because an id is unique over all queues, a list runs over all endpoints, a
 //! queue's bound is one number, and a row is found by its id alone: over several slots each of these would be several
 //! steps that a crash can come between. The price is that all queues share one core of one Redis, however many nodes the
-//! Cluster has. An event that waits costs it three scripts (put, take, remove); docs/queues.md says how that compares with
-//! the claims, which do spread.
+//! Cluster has: docs/decisions/0005-queues-in-one-slot.md.
 //!
 //! # What differs from the other engines
 //!
@@ -142,10 +141,7 @@ impl RedisRows {
     }
 
     pub(in crate::store) async fn get(&self, queue: Queue, id: RowId) -> Result<Option<Stored>, StoreError> {
-        match self.run(&GET, &[text(id), text(queue.name())]).await? {
-            Value::Nil => Ok(None),
-            row => told::row(queue, id, None, &row).map(Some),
-        }
+        told::found(queue, id, &self.run(&GET, &[text(id), text(queue.name())]).await?)
     }
 
     pub(in crate::store) async fn list(&self, query: &Query) -> Result<Page, StoreError> {
@@ -204,7 +200,7 @@ impl RedisRows {
     pub(in crate::store) async fn delivered(&self, id: RowId) -> Result<bool, StoreError> {
         let change = self.name();
         let removed = self.remove_as(change.clone(), Queue::Pending, id).await;
-        if removed.as_ref().is_err_and(StoreError::is_outage) {
+        if removed.as_ref().is_err_and(owed::may_pass) {
             self.owed.owe(&self.link, &self.tag, id, change);
         }
         removed
@@ -262,6 +258,7 @@ impl RedisRows {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "numbers and names, made where it is called")]
 fn text(value: impl ToString) -> Bytes {
     value.to_string().into()
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,6 +17,9 @@ use crate::store::redis::link::Link;
 
 /// Most removals that wait: more than workers deliver in the time of a lease.
 const MOST: usize = 10_000;
+
+/// Between two tries while Redis answers, but not this.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is to be removed.
 #[derive(Default)]
@@ -43,7 +47,9 @@ impl Owed {
         let (owed, link, tag) = (Arc::clone(self), link.clone(), tag.to_owned());
         runtime.spawn(async move {
             while !owed.is_empty() && link.until_up().await.is_ok() {
-                let _ = owed.pay(&link, &tag).await; // out again: what is owed waits
+                if owed.pay(&link, &tag).await.is_err() {
+                    tokio::time::sleep(PAUSE).await; // out again, or the slot is on its way
+                }
             }
             owed.is_paying.store(false, Ordering::Release);
         });
@@ -54,7 +60,7 @@ impl Owed {
         while let Some((id, change)) = self.first() {
             let args = [change, text(id), text(Queue::Pending.name())];
             match link.run(&REMOVE, &[tag.as_bytes()], &args.each_ref().map(|arg| &arg[..])).await {
-                Err(error) if error.is_outage() => return Err(error),
+                Err(error) if may_pass(&error) => return Err(error),
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(%id, %error, "a delivered row could not be removed; it is delivered once more");
@@ -72,4 +78,9 @@ impl Owed {
     fn first(&self) -> Option<(RowId, Bytes)> {
         self.rows.lock().first_key_value().map(|(id, change)| (*id, change.clone()))
     }
+}
+
+/// Whether the same may succeed later.
+pub(super) fn may_pass(error: &StoreError) -> bool {
+    error.is_outage() || matches!(error, StoreError::Busy)
 }

@@ -53,10 +53,9 @@ fn named(name: u64, between: &[Bytes], queue: Queue) -> Vec<Bytes> {
 }
 
 async fn run(rows: &RedisRows, script: &Script, args: &[Bytes]) -> i64 {
-    match rows.run(script, args).await.unwrap() {
-        Value::Int(answer) => answer,
-        other => panic!("{other:?}"),
-    }
+    let answer = rows.run(script, args).await.unwrap();
+    let Value::Int(answer) = answer else { panic!("{answer:?}") };
+    answer
 }
 
 #[tokio::test]

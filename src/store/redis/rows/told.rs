@@ -13,6 +13,7 @@ use super::text;
 use crate::clock::UnixTime;
 use crate::reason::Reason;
 use crate::store::queue::{Cursor, Depth, Head, Lane, Listed, Page, Queue, RowId, RowLease, Stored, Taken};
+use crate::store::redis::wire;
 use crate::store::{StoreError, digest};
 
 /// The row as `put_in` of the scripts takes it.
@@ -47,54 +48,56 @@ fn read_place(place: &str) -> (Lane, UnixTime) {
 
 /// What `put` and `replace` answer.
 pub(super) fn kept(answer: &Value, queue: Queue) -> Result<bool, StoreError> {
-    match answer {
-        Value::Int(1) => Ok(true),
-        Value::Int(0) => Ok(false),
-        Value::Int(full) if *full < 0 => {
+    match wire::number(answer) {
+        Some(kept @ 0..=1) => Ok(kept == 1),
+        Some(full @ ..0) => {
             Err(StoreError::QueueFull { queue, rows: usize::try_from(full.unsigned_abs()).unwrap_or(usize::MAX) })
         }
-        other => Err(unread(other)),
+        Some(2..) | None => Err(wire::strange()),
     }
 }
 
 /// What `remove` and `set_aside` answer.
 pub(super) fn was_done(answer: &Value) -> Result<bool, StoreError> {
-    match answer {
-        Value::Int(done @ 0..=1) => Ok(*done == 1),
-        other => Err(unread(other)),
+    match wire::number(answer) {
+        Some(done @ 0..=1) => Ok(done == 1),
+        Some(_) | None => Err(wire::strange()),
     }
 }
 
-/// What `get` answers for a row that is there.
-pub(super) fn row(queue: Queue, id: RowId, endpoint: Option<&str>, told: &Value) -> Result<Stored, StoreError> {
-    let fields = items(told)?;
+/// What `get` answers.
+pub(super) fn found(queue: Queue, id: RowId, answer: &Value) -> Result<Option<Stored>, StoreError> {
+    if *answer == Value::Nil { Ok(None) } else { items(answer).map(|fields| Some(row(queue, id, None, fields))) }
+}
+
+fn row(queue: Queue, id: RowId, endpoint: Option<&str>, fields: &[Value]) -> Stored {
     let sealed = fields.get(SEALED).and_then(bytes).unwrap_or_default().to_vec().into();
-    Ok(Stored { head: head(queue, id, endpoint, fields), sealed })
+    Stored { head: head(queue, id, endpoint, fields), sealed }
 }
 
 /// What `take` answers. The rows are of the queue and the endpoint that were asked for, or their seals do not open.
 pub(super) fn taken(endpoint: &str, answer: &Value) -> Result<Vec<Taken>, StoreError> {
     let mut taken = Vec::new();
     for told in items(answer)? {
-        let [id, lease, fields] = items(told)? else { return Err(unread(told)) };
-        let lease = RowLease(parsed(lease).ok_or_else(|| unread(lease))?);
+        let [id, lease, fields] = items(told)? else { return Err(wire::strange()) };
+        let lease = RowLease(parsed(lease).ok_or_else(wire::strange)?);
         // An id that is none was put there by hand; it stays leased, and nobody ever delivers it.
         let Some(id) = parsed(id) else { continue };
-        taken.push(Taken { row: row(Queue::Pending, id, Some(endpoint), fields)?, lease });
+        taken.push(Taken { row: row(Queue::Pending, id, Some(endpoint), items(fields)?), lease });
     }
     Ok(taken)
 }
 
 /// What `list` answers.
 pub(super) fn page(queue: Queue, answer: &Value) -> Result<Page, StoreError> {
-    let [entered, id, rows @ ..] = items(answer)? else { return Err(unread(answer)) };
+    let [entered, id, rows @ ..] = items(answer)? else { return Err(wire::strange()) };
     let next = match (parsed(entered), parsed(id)) {
         (Some(millis), Some(id)) => Some(Cursor { entered_at: UnixTime::from_millis(millis), id }),
         _ => None,
     };
     let mut page = Page { rows: Vec::with_capacity(rows.len()), next };
     for told in rows {
-        let [id, fields] = items(told)? else { return Err(unread(told)) };
+        let [id, fields] = items(told)? else { return Err(wire::strange()) };
         let Some(id) = parsed(id) else { continue };
         let fields = items(fields)?;
         let is_quarantined = fields.get(ASIDE).is_some_and(|aside| *aside != Value::Nil);
@@ -105,8 +108,8 @@ pub(super) fn page(queue: Queue, answer: &Value) -> Result<Page, StoreError> {
 
 /// What `recall` answers: the turn and how many.
 pub(super) fn recalled(answer: &Value) -> Result<(u64, usize), StoreError> {
-    let [turn, recalled] = items(answer)? else { return Err(unread(answer)) };
-    Ok((parsed(turn).ok_or_else(|| unread(turn))?, parsed(recalled).ok_or_else(|| unread(recalled))?))
+    let [turn, recalled] = items(answer)? else { return Err(wire::strange()) };
+    Ok((parsed(turn).ok_or_else(wire::strange)?, parsed(recalled).ok_or_else(wire::strange)?))
 }
 
 /// What `depths` answers.
@@ -153,7 +156,7 @@ fn reason(queue: Queue, code: &str) -> Reason {
 }
 
 fn items(value: &Value) -> Result<&[Value], StoreError> {
-    if let Value::Array(items) = value { Ok(items) } else { Err(unread(value)) }
+    if let Value::Array(items) = value { Ok(items) } else { Err(wire::strange()) }
 }
 
 fn bytes(value: &Value) -> Option<&[u8]> {
@@ -165,20 +168,5 @@ fn read(value: &Value) -> Option<&str> {
 }
 
 fn parsed<T: FromStr>(value: &Value) -> Option<T> {
-    match value {
-        Value::Int(number) => number.to_string().parse().ok(),
-        value => read(value)?.parse().ok(),
-    }
-}
-
-/// An answer that no script of this version gives. What it holds is not repeated: it may be of an event.
-fn unread(answer: &Value) -> StoreError {
-    let kind = match answer {
-        Value::Nil => "nothing",
-        Value::Int(_) => "a number",
-        Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a text",
-        Value::Array(_) => "a list of another length",
-        _ => "something else",
-    };
-    StoreError::Unread { cause: format!("redis answered {kind} where the queues expect another answer").into() }
+    wire::number(value).map_or_else(|| read(value)?.parse().ok(), |number| number.to_string().parse().ok())
 }

@@ -58,12 +58,12 @@ async fn a_full_queue_refuses_and_the_others_do_not() {
     fixture.tell(&["EVAL", fill, "1", &fixture.key("list:dead"), &MOST_ROWS.to_string()]);
     let mut dead = due(1);
     dead.head.queue = Queue::Dead;
-    let full = rows.put(dead.clone()).await;
-    assert!(matches!(full, Err(StoreError::QueueFull { queue: Queue::Dead, rows: MOST_ROWS })), "{full:?}");
+    let refused = rows.put(dead.clone()).await;
+    assert!(matches!(refused, Err(StoreError::QueueFull { queue: Queue::Dead, rows: MOST_ROWS })), "{refused:?}");
     assert!(rows.put(due(1)).await.unwrap());
     let taken = rows.take(&Take { endpoint: "pay", now: NOW, until: NOW.plus(LEASE), limit: 1 }).await.unwrap();
-    let full = rows.replace(Queue::Pending, Some(taken[0].lease), dead).await;
-    assert!(matches!(full, Err(StoreError::QueueFull { .. })), "{full:?}");
+    let refused = rows.replace(Queue::Pending, Some(taken[0].lease), dead).await;
+    assert!(matches!(refused, Err(StoreError::QueueFull { .. })), "{refused:?}");
     assert!(rows.get(Queue::Pending, RowId([1; 24])).await.unwrap().is_some(), "it stays where it is");
 }
 

@@ -40,7 +40,8 @@ async fn measure_scripts_of_the_queues_against_a_bare_set() {
     put(&rows, 0).await; // the scripts are known from here on, and the queue is not empty
     let told = |what: &str, cost: f64, bare: f64| println!("{what}: {cost:.1} us, {:.1} times a SET", cost / bare);
 
-    let mut connection = ::redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let mut connection =
+        ::redis::Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap().get_connection().unwrap();
     let costs = Costs::begin(&server);
     for number in 0..4 * ROWS {
         let set = ::redis::cmd("SET").arg(format!("nonce{number}")).arg(1).arg("NX").arg("EX").arg(660).clone();

@@ -1,6 +1,6 @@
 //! The rows in Redis: real servers, several nodes, and what others may do to the keys.
 
-mod cluster;
+mod groups;
 mod hands;
 mod limits;
 mod measure;
@@ -37,7 +37,7 @@ fn server() -> Arc<Server> {
 
 fn fresh_prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn settings(topology: Topology, prefix: &str) -> RedisSettings {

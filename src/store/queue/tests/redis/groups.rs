@@ -1,8 +1,10 @@
-//! The rows in a Cluster of three, and in a group that a Sentinel watches.
+//! The rows in a Cluster of three, in a group that a Sentinel watches, and behind TLS and an ACL user.
+
+use std::sync::OnceLock;
 
 use super::*;
-use crate::store::redis::servers::groups::{Cluster, Watched};
-use crate::store::redis::servers::wait_until;
+use crate::store::redis::Tls;
+use crate::store::redis::servers::groups::{Cluster, Guarded, Watched};
 
 /// A Cluster that the tests of this process share.
 fn cluster() -> Arc<Cluster> {
@@ -41,10 +43,44 @@ impl Fixture for InCluster {
     }
 }
 
-mod suite {
+mod shared_slots {
     use crate::store::queue::tests::conformance::conformance;
 
-    conformance!(super::InCluster, 4);
+    conformance!(super::InCluster, 8, all at once);
+}
+
+/// By TLS, as a user who may do what docs/configuration.md gives him, and nothing else.
+struct Secured {
+    prefix: String,
+}
+
+impl Fixture for Secured {
+    fn new() -> Self {
+        Self { prefix: fresh_prefix() }
+    }
+
+    async fn open(&self) -> Rows {
+        static GUARDED: OnceLock<Guarded> = OnceLock::new();
+        let guarded = GUARDED.get_or_init(Guarded::start);
+        let settings = RedisSettings {
+            tls: Some(Tls { authorities: Some(guarded.authority.as_str().into()) }),
+            user: Some(Guarded::USER.to_owned()),
+            password: Some(Secret::new(Guarded::PASSWORD.as_bytes().to_vec())),
+            ..settings(single(&guarded.server), &self.prefix)
+        };
+        Rows::Redis(RedisRows::open(Link::open(&settings).unwrap(), &Clock::manual(NOW)).unwrap())
+    }
+
+    async fn crash(&self, rows: Rows) -> Option<Rows> {
+        drop(rows);
+        Some(self.open().await)
+    }
+}
+
+mod tls_and_acl_user {
+    use crate::store::queue::tests::conformance::conformance;
+
+    conformance!(super::Secured, 4, all at once);
 }
 
 /// A slot that is on its way from one node to another.
