@@ -94,7 +94,8 @@ async fn run(mut stage: Stage, settings: Settings) -> (Stage, Outcome, usize) {
     outcome.forged += stage.shop.unsigned();
     say(format_args!("answers: {}", ledger.answers()));
     let (longest, which) = &outcome.longest_wait;
-    say(format_args!("the app failed {} times; longest wait in calm {longest:?}, {which}", stage.shop.refused()));
+    say(format_args!("the app failed {} times", stage.shop.refused()));
+    say(format_args!("longest wait in calm {longest:?}, {which}; tries up to {:?} too late", ledger.longest_lag()));
     outcome.notes.iter().for_each(|note| say(format_args!("{note}")));
     (stage, outcome, kills)
 }

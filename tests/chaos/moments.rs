@@ -8,7 +8,7 @@ use crate::shop::Mood;
 use crate::site::{Endpoint, LEASE};
 
 /// How long the app takes, so that there is time to stop Redis meanwhile.
-const WORK: Duration = Duration::from_millis(400);
+const WORK: Duration = Duration::from_millis(700);
 
 /// Waits until the app has taken so many events.
 async fn taken(scene: &Scene, count: usize) {

@@ -122,8 +122,10 @@ impl Wechat {
     /// Gives the request that was answered with success; none if time was up.
     async fn tell_until_taken(self: Arc<Self>, told: Arc<Told>, mut seed: Seed) -> Option<Callback> {
         for tries in 0.. {
+            let due = Instant::now();
             let by = if seed.chance(500) { SignedBy::Certificate } else { SignedBy::PublicKey };
             let callback = self.sign(&told, by).await;
+            self.ledger.lagged(due.elapsed());
             let status = self.send(&callback, Sent::Genuine, &told, &mut seed).await;
             if matches!(status, Some(200 | 204)) {
                 return Some(callback);

@@ -27,6 +27,7 @@ mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use redis::Value;
 use tokio::runtime::Handle;
@@ -52,6 +53,9 @@ const ORDERS_AT_A_TIME: usize = 100;
 
 /// Ends of events that are told at a time, after an outage.
 const TOLD_AT_A_TIME: usize = 128;
+
+/// How long to wait for ends that somebody else is telling.
+const ON_THEIR_WAY: Duration = Duration::from_millis(1);
 
 /// Leases that Redis gave have this bit, those of an outage have not.
 const OF_REDIS: u64 = 1 << 63;
@@ -374,26 +378,28 @@ impl RedisEngine {
     }
 }
 
-/// Tells the store of some ends, all at once.
+/// Tells the store of some ends, all at once. What it does not hear of waits on, also if nobody waits for this any more.
 async fn tell_some(link: &Link, untold: &Arc<Untold>) -> Result<(), StoreError> {
     let mut telling = JoinSet::new();
-    for (tag, end) in untold.take(TOLD_AT_A_TIME) {
-        let (link, untold) = (link.clone(), Arc::clone(untold));
+    for on_its_way in untold.take(TOLD_AT_A_TIME) {
+        let link = link.clone();
         telling.spawn(async move {
-            let told = link.run(&wire::SETTLE, &[tag.as_bytes()], &end.parts()).await;
-            match told {
-                Err(error) if error.is_outage() => {
-                    untold.put_back(vec![(tag, end)]);
-                    Err(error)
+            let Some((tag, end)) = on_its_way.end() else { return Ok(()) };
+            match link.run(&wire::SETTLE, &[tag.as_bytes()], &end.parts()).await {
+                Err(error) if error.is_outage() || matches!(error, StoreError::Busy) => Err(error),
+                Ok(_) | Err(_) => {
+                    on_its_way.arrived(); // what is refused would be refused again
+                    Ok(())
                 }
-                Ok(_) | Err(_) => Ok(()), // what is refused would be refused again
             }
         });
+    }
+    if telling.is_empty() {
+        tokio::time::sleep(ON_THEIR_WAY).await;
     }
     let mut outcome = Ok(());
     while let Some(told) = telling.join_next().await {
         outcome = outcome.and(told.unwrap_or(Err(StoreError::Closed)));
     }
-    untold.told();
     outcome
 }

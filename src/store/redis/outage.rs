@@ -9,6 +9,7 @@
 //! says that it is degraded. What was signed before this process began cannot be told from a replay here, and waits.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
@@ -23,13 +24,23 @@ use crate::store::index::Index;
 /// Most ends that wait to be told: a hundred seconds of a thousand events each. Beyond that the oldest is forgotten.
 const MOST_UNTOLD: usize = 100_000;
 
-/// Ends that the store has not been told of, the oldest first: the tag of their endpoint, and what the script takes.
+/// The tag of an event's endpoint, and what the script takes.
+type Told = (String, Arguments);
+
+/// Ends that the store has not been told of, the oldest first.
 #[derive(Default)]
 pub(super) struct Untold {
-    ends: Mutex<VecDeque<(String, Arguments)>>,
-    /// How many, to be looked at without the lock.
+    ends: Mutex<VecDeque<Told>>,
+    /// How many, those on their way included, to be looked at without the lock.
     waiting: AtomicUsize,
     pub(super) is_telling: AtomicBool,
+}
+
+/// An end on its way to the store. Dropped before it has arrived, it waits again: who told it may have had no time to hear the
+/// answer, and then must not be the only one who knew it.
+pub(super) struct OnItsWay {
+    untold: Arc<Untold>,
+    end: Option<Told>,
 }
 
 impl Untold {
@@ -37,34 +48,45 @@ impl Untold {
         let mut ends = self.ends.lock();
         if ends.len() >= MOST_UNTOLD {
             ends.pop_front();
+            self.waiting.fetch_sub(1, Ordering::Release);
             tracing::warn!(
                 "more ends of events wait for the store than are kept: the oldest may be delivered once more"
             );
         }
         ends.push_back((tag, end));
-        self.waiting.store(ends.len(), Ordering::Release);
+        self.waiting.fetch_add(1, Ordering::Release);
     }
 
-    /// What could not be told now comes first again.
-    pub(super) fn put_back(&self, untold: Vec<(String, Arguments)>) {
-        let mut ends = self.ends.lock();
-        untold.into_iter().rev().for_each(|end| ends.push_front(end));
-        self.waiting.store(ends.len(), Ordering::Release);
-    }
-
-    /// The oldest. They count as waiting until [`Untold::told`].
-    pub(super) fn take(&self, most: usize) -> Vec<(String, Arguments)> {
+    /// The oldest. They count as waiting until they have arrived.
+    pub(super) fn take(self: &Arc<Self>, most: usize) -> Vec<OnItsWay> {
         let mut ends = self.ends.lock();
         let many = most.min(ends.len());
-        ends.drain(..many).collect()
-    }
-
-    pub(super) fn told(&self) {
-        self.waiting.store(self.ends.lock().len(), Ordering::Release);
+        ends.drain(..many).map(|end| OnItsWay { untold: Arc::clone(self), end: Some(end) }).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.load(Ordering::Acquire) == 0
+    }
+}
+
+impl OnItsWay {
+    /// The tag, and what the script takes.
+    pub(super) fn end(&self) -> Option<&Told> {
+        self.end.as_ref()
+    }
+
+    /// The store knows it, or will never take it.
+    pub(super) fn arrived(mut self) {
+        self.end = None;
+        self.untold.waiting.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        if let Some(end) = self.end.take() {
+            self.untold.ends.lock().push_front(end);
+        }
     }
 }
 

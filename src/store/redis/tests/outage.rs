@@ -79,6 +79,30 @@ async fn i1_an_end_that_the_store_missed_is_told_when_it_is_back() {
     assert!(matches!(other_node.claim(&next(2, 4)).await.unwrap(), Reply::Claimed { attempt: 2, .. }));
 }
 
+/// Who claims tells first what is untold, but has only one timeout for it. Another thread does, on a lane that knows nothing of
+/// the outage yet.
+#[tokio::test]
+async fn i1_an_end_that_a_claim_had_no_time_to_tell_is_told_later() {
+    let (server, settings) = durable(OnOutage::Refuse);
+    let engine = std::sync::Arc::new(open(&settings));
+    let taken = ask(1, 1);
+    let lease = claimed(&engine, &taken).await;
+    server.pause();
+    engine.settle(&ended(&taken, lease, End::Done)).await.unwrap_err();
+    let elsewhere = std::sync::Arc::clone(&engine);
+    let claims = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(elsewhere.claim(&ask(2, 2))).unwrap_err()
+    });
+    let late = tokio::task::spawn_blocking(|| claims.join().unwrap()).await.unwrap();
+    assert!(late.is_outage(), "{late}");
+    server.resume();
+    until_told(&engine).await;
+    let other_node = open(&settings);
+    let later = Ask { now: NOW.plus(Duration::from_secs(11)), ..ask(1, 3) };
+    assert_eq!(other_node.claim(&later).await.unwrap(), Reply::Duplicate);
+}
+
 #[tokio::test]
 async fn i5_local_goes_on_by_what_this_node_knows_and_says_so() {
     let (mut server, settings) = durable(OnOutage::Local);
