@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::{Answers, Counted, ListAsk, Order};
 use super::inquiry::Inquiry;
 use super::policy::{self, Policy};
-use super::schema::{Fact, Facts, FieldId, Kind, OwnedFact, Source, field, fields};
+use super::schema::{Fact, Facts, FieldId, Kind, OwnedFact, Source, Type, field, fields};
 use super::set::{hex, is_of_order, of_parts};
 use crate::clock::UnixTime;
 
@@ -236,6 +236,7 @@ impl Serialize for Recorded {
             let path = id.field().path;
             match fact {
                 OwnedFact::Absent => {}
+                OwnedFact::Int(number) if id.field().ty == Type::Bool => map.serialize_entry(path, &(*number != 0))?,
                 OwnedFact::Int(number) => map.serialize_entry(path, number)?,
                 OwnedFact::Text(text) | OwnedFact::Member(_, text) => map.serialize_entry(path, text)?,
                 OwnedFact::Ip(ip) => map.serialize_entry(path, ip)?,

@@ -134,12 +134,17 @@ impl<'de> Visitor<'de> for Slot<'_> {
     }
 
     fn visit_bool<E: Error>(self, truth: bool) -> Result<(), E> {
-        let is_group = self.ty() == Some(Type::Group);
-        if is_group && !truth {
-            self.into.asked_order = true;
-            return Ok(());
+        match self.ty() {
+            Some(Type::Group) if truth => self.put(Some(OwnedFact::There), "a truth"),
+            Some(Type::Group) => {
+                self.into.asked_order = true;
+                Ok(())
+            }
+            ty => {
+                let value = (ty == Some(Type::Bool)).then_some(OwnedFact::Int(i64::from(truth)));
+                self.put(value, "a truth")
+            }
         }
-        self.put(is_group.then_some(OwnedFact::There), "a truth")
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {

@@ -136,7 +136,7 @@ async fn many_restarts_leave_few_journals() {
     for number in 0..40 {
         let store = engine(dir.path(), BOUNDS);
         forward(&store, number).await;
-        tokio::time::sleep(Duration::from_millis(5)).await; // for a compaction that began, to end before the close
+        tokio::time::sleep(Duration::from_millis(20)).await; // for a compaction that began, to end before the close
         store.close().await;
     }
     let files = contents(dir.path()).len();
