@@ -1,7 +1,7 @@
 //! `redis:` — any number of gateways over one store: a server, a group that Sentinels watch, or a Cluster.
 //!
 //! Each operation of the contract is one script (`lua/`), which Redis runs as one step: one round trip, and no gateway sees
-//! half of what another does. [`link`] is the way there, for the engine and for the queues' rows alike; [`wire`] says what
+//! half of what another does. `link` is the way there, for the engine and for the queues' rows alike; `wire` says what
 //! scripts take and give. How keys are laid out, and why, is in `docs/decisions/0004-redis-layout.md`.
 //!
 //! **Keys.** All keys of an endpoint begin with one tag, `{wxgate:shop-pay}`, so that they are in one slot of a Cluster.
