@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::ledger::Ledger;
-use crate::plan::Fault;
+use crate::plan::{Fault, Whom};
 use crate::proxy::{Proxy, Weather};
 use crate::shop::Mood;
 use crate::stage::Stage;
@@ -54,9 +54,12 @@ impl Stage {
                 self.shared().pair.restart_primary().await;
             }
             Fault::ReplaceRedis { down } => {
-                self.shared().pair.kill_primary();
+                // Nobody writes any more when the replica is waited for.
+                self.shared().weather(Whom::Everybody, Weather::Refuses);
+                self.shared().pair.kill_replicated_primary().await;
                 tokio::time::sleep(*down).await;
                 self.shared().replace_primary().await;
+                self.shared().weather(Whom::Everybody, Weather::Clear);
             }
             Fault::FailOver => self.shared().fail_over().await,
             Fault::Network { whom, weather, lasts } => {

@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     KillRedis { down: Duration },
     /// The replica becomes the primary, as one plans it.
     FailOver,
-    /// `kill -9` of the primary, and the replica takes over.
+    /// `kill -9` of the primary when the replica has what was answered, and the replica takes over.
     ReplaceRedis { down: Duration },
     /// The network between Redis and one node, or every node, is bad.
     Network { whom: Whom, weather: Weather, lasts: Duration },

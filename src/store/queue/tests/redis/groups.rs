@@ -1,20 +1,13 @@
 //! The rows in a Cluster of three, in a group that a Sentinel watches, and behind TLS and an ACL user.
 
-use std::sync::OnceLock;
-
 use super::*;
 use crate::store::redis::Tls;
 use crate::store::redis::servers::groups::{Cluster, Guarded, Watched};
 
-/// A Cluster that the tests of this process share.
+/// A Cluster that the tests of this process share; it ends with the process.
 fn cluster() -> Arc<Cluster> {
-    static CLUSTER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
-    let mut shared = CLUSTER.lock().unwrap();
-    shared.upgrade().unwrap_or_else(|| {
-        let cluster = Arc::new(Cluster::start());
-        *shared = Arc::downgrade(&cluster);
-        cluster
-    })
+    static CLUSTER: OnceLock<Arc<Cluster>> = OnceLock::new();
+    Arc::clone(CLUSTER.get_or_init(|| Arc::new(Cluster::start())))
 }
 
 fn nodes(cluster: &Cluster) -> Topology {

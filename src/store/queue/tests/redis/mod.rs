@@ -6,8 +6,8 @@ mod limits;
 mod measure;
 mod nodes;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, Weak};
 
 use proptest::prelude::*;
 
@@ -24,15 +24,10 @@ use crate::store::{Settings, Store};
 
 const LEASE: Duration = Duration::from_secs(10);
 
-/// A server that the tests of this process share. The last that lets go of it stops it.
+/// A server that the tests of this process share; it ends with the process.
 fn server() -> Arc<Server> {
-    static SERVER: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-    let mut shared = SERVER.lock().unwrap();
-    shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(Server::start());
-        *shared = Arc::downgrade(&server);
-        server
-    })
+    static SERVER: OnceLock<Arc<Server>> = OnceLock::new();
+    Arc::clone(SERVER.get_or_init(|| Arc::new(Server::start())))
 }
 
 fn fresh_prefix() -> String {
