@@ -74,7 +74,7 @@ impl Pair {
         let (host, port) = (replica.ip().to_string(), replica.port().to_string());
         let reply = command(self.primary(), &["FAILOVER", "TO", &host, &port, "TIMEOUT", "10000"]).await.unwrap();
         assert_eq!(reply, "OK");
-        until("the replica is promoted", async || says(replica, "role:master").await).await;
+        until("the replica is promoted", async || replication(replica).await.contains("role:master")).await;
         self.primary = 1 - self.primary;
     }
 
@@ -98,10 +98,11 @@ impl Pair {
         self.replicates().await;
     }
 
-    /// Waits until the replica follows the primary.
+    /// Waits until the replica follows the primary. The primary is asked: a replica may not have seen yet that it was away.
     pub(crate) async fn replicates(&self) {
-        let replica = self.servers[1 - self.primary].address;
-        until("the replica follows", async || says(replica, "master_link_status:up").await).await;
+        let primary = self.primary();
+        let follows = |line: &str| line.starts_with("slave0:") && line.contains("state=online");
+        until("the replica follows", async || replication(primary).await.lines().any(follows)).await;
     }
 }
 
@@ -151,8 +152,9 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-async fn says(server: SocketAddr, what: &str) -> bool {
-    command(server, &["INFO", "replication"]).await.is_ok_and(|info| info.lines().any(|line| line == what))
+/// What a server says of its replication; nothing, if it says nothing.
+async fn replication(server: SocketAddr) -> String {
+    command(server, &["INFO", "replication"]).await.unwrap_or_default()
 }
 
 /// One command on a connection of its own. An error reply is an error.
