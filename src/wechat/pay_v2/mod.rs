@@ -324,7 +324,7 @@ fn signed_by(place: usize, algorithm: &str) -> Arc<str> {
 pub(super) fn sign_for_fuzzing(body: &[u8], key: &ApiV2Key, is_hmac: bool) -> Option<(String, bool)> {
     let root = xml::read(body).ok()?;
     let fields = Fields::of(&root).ok()?;
-    let algorithm = if is_hmac { sign::Algorithm::HmacSha256 } else { sign::Algorithm::Md5 };
+    let algorithm = if is_hmac { Algorithm::HmacSha256 } else { Algorithm::Md5 };
     let is_whole = fields.get("return_code") == Some("SUCCESS") && !fields.has("sign");
     let is_named = fields.get("sign_type").is_none_or(|named| named == algorithm.name());
     Some((algorithm.sign(key, &fields), is_whole && is_named && root.children().len() < xml::MAX_CHILDREN))
