@@ -32,7 +32,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::engine::{Ask, CountAsk, Digest, End, Lease, PutOrder, Reply, Settlement};
 use super::{ListPage, Listed, OpenError, Registered, StoreError};
@@ -53,6 +53,9 @@ const ORDERS_AT_A_TIME: usize = 100;
 
 /// Ends of events that are told at a time, after an outage.
 const TOLD_AT_A_TIME: usize = 128;
+
+/// The pause after Redis did not take an end.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long to wait for ends that somebody else is telling.
 const ON_THEIR_WAY: Duration = Duration::from_millis(1);
@@ -231,10 +234,21 @@ impl RedisEngine {
         }
         let (link, untold) = (self.link.clone(), Arc::clone(&self.untold));
         runtime.spawn(async move {
-            while !untold.is_empty() && link.until_up().await.is_ok() {
-                let _ = tell_some(&link, &untold).await; // out again: what is untold waits
+            loop {
+                while !untold.is_empty() {
+                    if link.until_up().await.is_err() {
+                        return; // closed: nobody tells any more
+                    }
+                    if tell_some(&link, &untold).await.is_err() {
+                        sleep(TELL_AGAIN).await; // up, and yet it does not take it: a slot moves, for one
+                    }
+                }
+                untold.is_telling.store(false, Ordering::Release);
+                // What was pushed in between found somebody telling, and does not tell it itself.
+                if untold.is_empty() || untold.is_telling.swap(true, Ordering::AcqRel) {
+                    return;
+                }
             }
-            untold.is_telling.store(false, Ordering::Release);
         });
     }
 
@@ -395,7 +409,7 @@ async fn tell_some(link: &Link, untold: &Arc<Untold>) -> Result<(), StoreError> 
         });
     }
     if telling.is_empty() {
-        tokio::time::sleep(ON_THEIR_WAY).await;
+        sleep(ON_THEIR_WAY).await;
     }
     let mut outcome = Ok(());
     while let Some(told) = telling.join_next().await {
