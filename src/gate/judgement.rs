@@ -1,12 +1,13 @@
 //! Between claim and act: what the endpoint's policy asks travels with the claim, and what the store answers is judged. An
 //! endpoint without rules pays for none of it.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::endpoint::Endpoint;
 use crate::clock::UnixTime;
 use crate::observe::Record;
-use crate::risk::ask::{Answers, Asks};
+use crate::risk::ask::Asks;
 use crate::risk::schema::{Around, Facts};
 use crate::risk::{Decided, Inquiry, Snooze};
 use crate::store::{Claimed, Store, StoreError};
@@ -42,7 +43,8 @@ impl Surroundings<'_> {
     ) -> Result<Decided<Claimed>, StoreError> {
         let policy = &self.endpoint.policy;
         if policy.is_empty() {
-            self.record(record, &claimed, &inquiry, claimed.answers());
+            record
+                .facts(|persons| policy.record(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), persons));
             return Ok(Decided::Cleared(policy.decide(claimed)));
         }
         let late = if inquiry.is_waiting() {
@@ -52,22 +54,17 @@ impl Surroundings<'_> {
         } else {
             Vec::new()
         };
-        let verdict = if late.is_empty() {
-            self.record(record, &claimed, &inquiry, claimed.answers());
-            policy.judge(&self.facts(claimed.authentic()), &inquiry, claimed.answers(), self.snoozes)
-        } else {
-            let mut answers: Answers = claimed.answers().clone();
-            answers.counters.extend(late);
-            self.record(record, &claimed, &inquiry, &answers);
-            policy.judge(&self.facts(claimed.authentic()), &inquiry, &answers, self.snoozes)
+        let verdict = {
+            let mut answers = Cow::Borrowed(claimed.answers());
+            if !late.is_empty() {
+                answers.to_mut().counters.extend(late);
+            }
+            let facts = self.facts(claimed.authentic());
+            // Tells the audit log what rules saw.
+            record.facts(|persons| policy.record(&facts, &inquiry, &answers, persons));
+            policy.judge(&facts, &inquiry, &answers, self.snoozes)
         };
         Ok(policy.conclude(claimed, verdict))
-    }
-
-    /// Tells the audit log what rules saw.
-    fn record(&self, record: &mut Record, claimed: &Claimed, inquiry: &Inquiry, answers: &Answers) {
-        record
-            .facts(|persons| self.endpoint.policy.record(&self.facts(claimed.authentic()), inquiry, answers, persons));
     }
 
     fn facts<'e>(&'e self, authentic: &'e Authentic) -> Facts<'e> {
