@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::Exit;
-use super::gateway::{AskError, GatewayArgs, escaped};
+use super::gateway::{AskArgs, AskError, escaped};
 use super::report::{json, result, talk};
 
 /// See who is banned, and lift bans.
@@ -25,24 +25,15 @@ enum Command {
         #[arg(long, default_value_t = 100)]
         limit: u16,
         #[command(flatten)]
-        common: CommonArgs,
+        common: AskArgs,
     },
     /// Lift the bans of an address, and forgive what led to them
     Lift {
         /// The address
         address: IpAddr,
         #[command(flatten)]
-        common: CommonArgs,
+        common: AskArgs,
     },
-}
-
-#[derive(clap::Args)]
-struct CommonArgs {
-    #[command(flatten)]
-    gateway: GatewayArgs,
-    /// The API's answer as a line of JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
@@ -50,14 +41,10 @@ pub(super) fn run(args: &Args) -> ExitCode {
         Command::List { limit, common } => list(*limit, common),
         Command::Lift { address, common } => lift(*address, common),
     };
-    let exit = ended.unwrap_or_else(|error| {
-        talk(format_args!("wxgate: {error}"));
-        error.exit()
-    });
-    exit.into()
+    ended.unwrap_or_else(|error| error.told()).into()
 }
 
-fn list(limit: u16, common: &CommonArgs) -> Result<Exit, AskError> {
+fn list(limit: u16, common: &AskArgs) -> Result<Exit, AskError> {
     let answer = common.gateway.find()?.ask(Method::GET, &format!("/v1/bans?limit={limit}"), None)?;
     if common.json {
         json(&answer);
@@ -74,7 +61,7 @@ fn list(limit: u16, common: &CommonArgs) -> Result<Exit, AskError> {
     Ok(Exit::Good)
 }
 
-fn lift(address: IpAddr, common: &CommonArgs) -> Result<Exit, AskError> {
+fn lift(address: IpAddr, common: &AskArgs) -> Result<Exit, AskError> {
     let target = format!("/v1/bans/{}", escaped(&address.to_string()));
     let answer = common.gateway.find()?.ask(Method::DELETE, &target, None)?;
     if common.json {

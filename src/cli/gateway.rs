@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::Exit;
+use super::report::talk;
 use crate::config;
 use crate::secret::Secret;
 
@@ -39,6 +40,16 @@ pub(super) struct GatewayArgs {
     token_file: Option<PathBuf>,
 }
 
+/// Which gateway is asked, and how its answer is told.
+#[derive(clap::Args)]
+pub(super) struct AskArgs {
+    #[command(flatten)]
+    pub(super) gateway: GatewayArgs,
+    /// The API's answer as a line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// Why there is no good answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
@@ -56,7 +67,9 @@ pub(super) enum AskError {
 }
 
 impl AskError {
-    pub(super) fn exit(&self) -> Exit {
+    /// Tells it, and gives what the command ends with.
+    pub(super) fn told(&self) -> Exit {
+        talk(format_args!("wxgate: {self}"));
         match self {
             Self::Unasked(_) | Self::Refused { status: 400 | 401 | 403, .. } => Exit::Usage,
             Self::Refused { .. } => Exit::Failed,

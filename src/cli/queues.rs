@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::Exit;
-use super::gateway::{AskError, Gateway, GatewayArgs, query};
+use super::gateway::{AskArgs, AskError, Gateway, query};
 use super::report::{json, result, talk};
 
 /// Look through a queue, let events go, or drop them.
@@ -87,7 +87,7 @@ struct ListArgs {
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
-    common: CommonArgs,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -98,7 +98,7 @@ struct ShowArgs {
     #[arg(long)]
     reveal: bool,
     #[command(flatten)]
-    common: CommonArgs,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -107,7 +107,7 @@ struct RowsArgs {
     #[arg(required = true)]
     ids: Vec<String>,
     #[command(flatten)]
-    common: CommonArgs,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -116,16 +116,7 @@ struct RedriveArgs {
     #[arg(long)]
     endpoint: Option<String>,
     #[command(flatten)]
-    common: CommonArgs,
-}
-
-#[derive(clap::Args)]
-struct CommonArgs {
-    #[command(flatten)]
-    gateway: GatewayArgs,
-    /// The API's answer as a line of JSON
-    #[arg(long)]
-    json: bool,
+    common: AskArgs,
 }
 
 pub(super) fn held(args: &HeldArgs) -> ExitCode {
@@ -156,12 +147,7 @@ pub(super) fn dead(args: &DeadArgs) -> ExitCode {
 }
 
 fn ended(result: Result<Exit, AskError>) -> ExitCode {
-    result.unwrap_or_else(|error| told(&error)).into()
-}
-
-fn told(error: &AskError) -> Exit {
-    talk(format_args!("wxgate: {error}"));
-    error.exit()
+    result.unwrap_or_else(|error| error.told()).into()
 }
 
 fn list(queue: &str, args: &ListArgs) -> Result<Exit, AskError> {
@@ -246,7 +232,7 @@ fn each(queue: &str, change: Change, args: &RowsArgs) -> Result<Exit, AskError> 
                 }
             )),
             Err(error) => {
-                let code = told(&error);
+                let code = error.told();
                 exit = if exit == Exit::Usage { exit } else { code };
             }
         }

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Exit;
-use super::gateway::{AskError, GatewayArgs, escaped, query};
+use super::gateway::{AskArgs, AskError, escaped, query};
 use super::report::{json as print_json, result, talk};
 
 /// Register what is to be paid, or look it up.
@@ -43,7 +43,7 @@ struct PutArgs {
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
     #[command(flatten)]
-    common: CommonArgs,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -51,7 +51,7 @@ struct GetArgs {
     #[command(flatten)]
     order: OrderOf,
     #[command(flatten)]
-    common: CommonArgs,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -87,7 +87,7 @@ struct AddArgs {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     #[command(flatten)]
-    common: CommonArgs,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -95,7 +95,7 @@ struct RemoveArgs {
     list: String,
     value: String,
     #[command(flatten)]
-    common: CommonArgs,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -108,16 +108,7 @@ struct ShowArgs {
     #[arg(long)]
     cursor: Option<String>,
     #[command(flatten)]
-    common: CommonArgs,
-}
-
-#[derive(clap::Args)]
-struct CommonArgs {
-    #[command(flatten)]
-    gateway: GatewayArgs,
-    /// The API's answer as a line of JSON
-    #[arg(long)]
-    json: bool,
+    common: AskArgs,
 }
 
 pub(super) fn orders(args: &OrdersArgs) -> ExitCode {
@@ -166,7 +157,7 @@ fn show(args: &ShowArgs) -> Result<Exit, AskError> {
 }
 
 /// Asks, and shows each member of the answer on a line.
-fn ask(common: &CommonArgs, method: Method, target: &str, body: Option<&Value>) -> Result<Exit, AskError> {
+fn ask(common: &AskArgs, method: Method, target: &str, body: Option<&Value>) -> Result<Exit, AskError> {
     let answer = common.gateway.find()?.ask(method, target, body)?;
     if common.json {
         print_json(&answer);
@@ -190,9 +181,5 @@ fn entry_of(list: &str, value: &str) -> String {
 }
 
 fn ended(result: Result<Exit, AskError>) -> ExitCode {
-    let exit = result.unwrap_or_else(|error| {
-        talk(format_args!("wxgate: {error}"));
-        error.exit()
-    });
-    exit.into()
+    result.unwrap_or_else(|error| error.told()).into()
 }

@@ -4,18 +4,15 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::super::Exit;
-use super::super::gateway::{AskError, GatewayArgs, escaped, query};
-use super::super::report::{json as print_json, result, talk};
+use super::super::gateway::{AskArgs, AskError, escaped, query};
+use super::super::report::{json as print_json, result};
 use super::tables::{Table, plain, thousands};
 use crate::risk::duration;
 
 #[derive(clap::Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    gateway: GatewayArgs,
-    /// The API's answer as a line of JSON
-    #[arg(long)]
-    json: bool,
+    common: AskArgs,
 }
 
 #[derive(clap::Args)]
@@ -32,10 +29,7 @@ pub(super) struct SnoozeArgs {
     #[arg(long, conflicts_with = "seconds")]
     end: bool,
     #[command(flatten)]
-    gateway: GatewayArgs,
-    /// The API's answer as a line of JSON
-    #[arg(long)]
-    json: bool,
+    common: AskArgs,
 }
 
 fn parse_key(text: &str) -> Result<(String, String), String> {
@@ -53,14 +47,14 @@ fn parse_seconds(text: &str) -> Result<u64, String> {
 }
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
-    let asked = args.gateway.find().and_then(|gateway| gateway.ask(Method::GET, "/v1/rules", None));
-    ended(asked.map(|status| if args.json { print_json(&status) } else { result(status_told(&status)) }))
+    let asked = args.common.gateway.find().and_then(|gateway| gateway.ask(Method::GET, "/v1/rules", None));
+    ended(asked.map(|status| if args.common.json { print_json(&status) } else { result(status_told(&status)) }))
 }
 
 pub(super) fn snooze(args: &SnoozeArgs) -> Exit {
     let (field, value) = &args.key;
     let target = format!("/v1/snoozes/{}", escaped(&args.rule));
-    let asked = args.gateway.find().and_then(|gateway| {
+    let asked = args.common.gateway.find().and_then(|gateway| {
         if let Some(seconds) = args.seconds {
             let body = json!({ "field": field, "value": value, "seconds": seconds });
             gateway.ask(Method::PUT, &target, Some(&body))
@@ -70,7 +64,7 @@ pub(super) fn snooze(args: &SnoozeArgs) -> Exit {
         }
     });
     ended(asked.map(|answer| {
-        if args.json {
+        if args.common.json {
             print_json(&answer);
         } else if args.end {
             result(format_args!("{} is awake again for {field}={}", args.rule, plain(value)));
@@ -82,13 +76,7 @@ pub(super) fn snooze(args: &SnoozeArgs) -> Exit {
 }
 
 fn ended(asked: Result<(), AskError>) -> Exit {
-    match asked {
-        Ok(()) => Exit::Good,
-        Err(error) => {
-            talk(format_args!("wxgate: {error}"));
-            error.exit()
-        }
-    }
+    asked.map_or_else(|error| error.told(), |()| Exit::Good)
 }
 
 fn status_told(status: &Value) -> String {
