@@ -54,17 +54,7 @@ fn address(server: &Server) -> Address {
 }
 
 fn engine(runtime: &Runtime, topology: Topology, on_outage: OnOutage, timeout: Duration) -> Arc<Engine> {
-    let settings = RedisSettings {
-        topology,
-        tls: None,
-        database: 0,
-        user: None,
-        password: None,
-        sentinel_password: None,
-        prefix: "wxgate".to_owned(),
-        timeout,
-        on_outage,
-    };
+    let settings = RedisSettings { timeout, on_outage, ..RedisSettings::new(topology) };
     let _inside = runtime.enter();
     Arc::new(Engine::open(&EngineSettings::Redis(Arc::new(settings)), &Clock::System).unwrap())
 }

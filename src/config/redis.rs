@@ -16,9 +16,6 @@ use crate::store::redis::{Address, OnOutage, RedisSettings, Tls, Topology};
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26_379;
 
-/// A callback that WeChat waits 5 s for has little to spare.
-const TIMEOUT: Duration = Duration::from_millis(200);
-
 const URL_HINT: &str = "\"redis://USER@HOST:PORT/DATABASE\", \"redis-sentinel://HOST,HOST/MASTER\" or \
     \"redis-cluster://HOST,HOST\"; with TLS \"rediss\" instead of \"redis\"; user, port and database may be left out";
 
@@ -41,15 +38,10 @@ pub(super) fn url(value: &Value<'_>, scheme: &str, rest: &str, findings: &mut Fi
         return None;
     };
     Some(EngineSettings::Redis(Arc::new(RedisSettings {
-        topology,
         tls: scheme.starts_with("rediss").then_some(Tls { authorities: None }),
         database,
         user,
-        password: None,
-        sentinel_password: None,
-        prefix: "wxgate".to_owned(),
-        timeout: TIMEOUT,
-        on_outage: OnOutage::default(),
+        ..RedisSettings::new(topology)
     })))
 }
 

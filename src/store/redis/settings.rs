@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::secret::Secret;
 
+/// A callback that WeChat waits 5 s for has little to spare.
+const TIMEOUT: Duration = Duration::from_millis(200);
+
 /// A `redis:` store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisSettings {
@@ -27,6 +30,23 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// What goes on while the store does not answer.
     pub on_outage: OnOutage,
+}
+
+impl RedisSettings {
+    /// What holds unless something else is said: nobody to log in as, no TLS, and nothing passes in an outage.
+    pub fn new(topology: Topology) -> Self {
+        Self {
+            topology,
+            tls: None,
+            database: 0,
+            user: None,
+            password: None,
+            sentinel_password: None,
+            prefix: "wxgate".to_owned(),
+            timeout: TIMEOUT,
+            on_outage: OnOutage::default(),
+        }
+    }
 }
 
 /// Which servers make the store.

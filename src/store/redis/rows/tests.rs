@@ -9,23 +9,15 @@ use super::*;
 use crate::reason::Reason;
 use crate::store::queue::Head;
 use crate::store::redis::servers::Server;
-use crate::store::redis::{Address, OnOutage, RedisSettings, Topology};
+use crate::store::redis::{Address, RedisSettings, Topology};
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
 const ID: RowId = RowId([1; 24]);
 
 fn rows(server: &Server) -> RedisRows {
-    let settings = RedisSettings {
-        topology: Topology::Single(Address { host: "127.0.0.1".to_owned(), port: server.port }),
-        tls: None,
-        database: 0,
-        user: None,
-        password: None,
-        sentinel_password: None,
-        prefix: "again".to_owned(),
-        timeout: Duration::from_secs(5),
-        on_outage: OnOutage::Refuse,
-    };
+    let topology = Topology::Single(Address { host: "127.0.0.1".to_owned(), port: server.port });
+    let (prefix, timeout) = ("again".to_owned(), Duration::from_secs(5));
+    let settings = RedisSettings { prefix, timeout, ..RedisSettings::new(topology) };
     RedisRows::open(Link::open(&settings).unwrap(), &Clock::manual(NOW)).unwrap()
 }
 

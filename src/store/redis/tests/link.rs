@@ -7,7 +7,7 @@ use redis::Value;
 use super::super::link::Link;
 use super::super::script::Script;
 use super::super::servers::{Server, free_port};
-use super::super::{Address, OnOutage, RedisSettings, Topology};
+use super::super::{Address, RedisSettings, Topology};
 use crate::store::StoreError;
 
 static ECHO: Script = Script::new("echo", "redis.call('SET', KEYS[1] .. 'seen', ARGV[1]) return ARGV[1]");
@@ -16,17 +16,8 @@ static BROKEN: Script = Script::new("broken", "return redis.call('NO-SUCH-COMMAN
 const TIMEOUT: Duration = Duration::from_millis(200);
 
 fn settings(port: u16) -> RedisSettings {
-    RedisSettings {
-        topology: Topology::Single(Address { host: "127.0.0.1".to_owned(), port }),
-        tls: None,
-        database: 0,
-        user: None,
-        password: None,
-        sentinel_password: None,
-        prefix: "link".to_owned(),
-        timeout: TIMEOUT,
-        on_outage: OnOutage::Refuse,
-    }
+    let topology = Topology::Single(Address { host: "127.0.0.1".to_owned(), port });
+    RedisSettings { prefix: "link".to_owned(), timeout: TIMEOUT, ..RedisSettings::new(topology) }
 }
 
 async fn echo(link: &Link, text: &str) -> Result<Value, StoreError> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::servers::Server;
 use super::servers::groups::Cluster;
-use super::{Address, OnOutage, RedisEngine, RedisSettings, Topology};
+use super::{Address, RedisEngine, RedisSettings, Topology};
 use crate::clock::UnixTime;
 use crate::store::engine::{Ask, End, Lease, NonceUse, Reply, Settlement};
 
@@ -34,15 +34,9 @@ fn addresses(cluster: &Cluster) -> Vec<Address> {
 fn settings(topology: Topology) -> RedisSettings {
     static NUMBERS: AtomicU64 = AtomicU64::new(1);
     RedisSettings {
-        topology,
-        tls: None,
-        database: 0,
-        user: None,
-        password: None,
-        sentinel_password: None,
         prefix: format!("test-{}-{}", std::process::id(), NUMBERS.fetch_add(1, Ordering::Relaxed)),
         timeout: Duration::from_secs(5), // a busy machine is no outage
-        on_outage: OnOutage::Refuse,
+        ..RedisSettings::new(topology)
     }
 }
 

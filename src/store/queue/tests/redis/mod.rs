@@ -19,7 +19,7 @@ use crate::secret::Secret;
 use crate::store::redis::link::Link;
 use crate::store::redis::rows::RedisRows;
 use crate::store::redis::servers::Server;
-use crate::store::redis::{Address, OnOutage, RedisSettings, Topology};
+use crate::store::redis::{Address, RedisSettings, Topology};
 use crate::store::{Settings, Store};
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -37,15 +37,9 @@ fn fresh_prefix() -> String {
 
 fn settings(topology: Topology, prefix: &str) -> RedisSettings {
     RedisSettings {
-        topology,
-        tls: None,
-        database: 0,
-        user: None,
-        password: None,
-        sentinel_password: None,
         prefix: prefix.to_owned(),
         timeout: Duration::from_secs(5), // a busy machine is no outage
-        on_outage: OnOutage::Refuse,
+        ..RedisSettings::new(topology)
     }
 }
 
